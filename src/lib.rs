@@ -9,4 +9,6 @@ pub mod source;
 
 // Rank 1, rules: pure functions of their arguments.
 pub mod key;
+pub mod records;
 pub mod report;
+pub mod retry;
