@@ -33,12 +33,20 @@ impl Key {
         first.copy_from_slice(&hash.finalize()[..16]);
         Self(first)
     }
+
+    /// Lower-case hexadecimal of any bytes.
+    #[must_use]
+    pub fn hex(bytes: &[u8]) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let pairs = bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        pairs.map(char::from).collect()
+    }
 }
 
 impl fmt::Display for Key {
     /// Lower-case hexadecimal, as in the `EventKey` column.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&Self::hex(&self.0))
     }
 }
 
