@@ -13,3 +13,4 @@ pub mod key;
 pub mod records;
 pub mod report;
 pub mod retry;
+pub mod window;
