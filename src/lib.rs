@@ -8,6 +8,7 @@ pub mod instant;
 pub mod source;
 
 // Rank 1, rules: pure functions of their arguments.
+pub mod batch;
 pub mod checkpoint;
 pub mod key;
 pub mod records;
