@@ -5,6 +5,7 @@
 
 // Rank 0, words.
 pub mod instant;
+pub mod secret;
 pub mod source;
 
 // Rank 1, rules: pure functions of their arguments.
@@ -15,3 +16,7 @@ pub mod records;
 pub mod report;
 pub mod retry;
 pub mod window;
+
+// Rank 2, wires: one remote each.
+pub mod darktrace;
+pub mod http;

@@ -1,0 +1,71 @@
+//! The request targets: path and query as they are signed and sent.
+//!
+//! An appliance ignores parameters that it does not know, without a word, so that a misspelt one gives wrong data in place
+//! of an error. They are spelt once, here, in the order of the alphabet; the values need no escaping, which settles the
+//! question of whether the signature is over the escaped or the plain text.
+
+use crate::checkpoint::Basis;
+use crate::instant::Instant;
+use crate::source::Source;
+
+/// The target that asks for what `source` has between `from` and `to`, both included.
+///
+/// Acknowledged alerts are asked for, because an analyst may be quicker than the poll; pinned events are not, because they
+/// would come back with every answer whatever their age.
+#[must_use]
+pub fn window(source: Source, basis: Basis, from: Instant, to: Instant) -> String {
+    let path = source.path();
+    let (from, to) = (from.0, to.0);
+    match source {
+        Source::ModelAlerts => {
+            let creation = if basis == Basis::Activity { "" } else { "creationtime=true&" };
+            format!(
+                "{path}?{creation}deviceattop=true&endtime={to}&expandenums=true&historicmodelonly=true\
+                 &includeacknowledged=true&includebreachurl=true&includesuppressed=false&starttime={from}"
+            )
+        }
+        Source::AiAnalyst => format!(
+            "{path}?endtime={to}&includeacknowledged=true&includeallpinned=false&includeincidenteventurl=true\
+             &locale=en_GB&starttime={from}"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FROM: Instant = Instant(1_767_222_000_000);
+    const TO: Instant = Instant(1_767_225_600_000);
+
+    #[test]
+    fn targets_are_spelt_as_the_api_guide_spells_them() {
+        assert_eq!(
+            window(Source::ModelAlerts, Basis::Creation, FROM, TO),
+            "/modelbreaches?creationtime=true&deviceattop=true&endtime=1767225600000&expandenums=true\
+             &historicmodelonly=true&includeacknowledged=true&includebreachurl=true&includesuppressed=false\
+             &starttime=1767222000000"
+        );
+        assert_eq!(
+            window(Source::AiAnalyst, Basis::Unknown, FROM, TO),
+            "/aianalyst/incidentevents?endtime=1767225600000&includeacknowledged=true&includeallpinned=false\
+             &includeincidenteventurl=true&locale=en_GB&starttime=1767222000000"
+        );
+    }
+
+    #[test]
+    fn an_appliance_that_ignores_creation_time_is_not_asked_for_it() {
+        assert!(!window(Source::ModelAlerts, Basis::Activity, FROM, TO).contains("creationtime"));
+        assert!(window(Source::ModelAlerts, Basis::Unknown, FROM, TO).contains("creationtime=true"));
+    }
+
+    #[test]
+    fn parameters_stand_in_alphabetical_order_and_need_no_escape() {
+        for source in Source::ALL {
+            let target = window(source, Basis::Creation, FROM, TO);
+            let (_, query) = target.split_once('?').unwrap();
+            assert!(query.split('&').is_sorted());
+            assert!(query.bytes().all(|b| b.is_ascii_alphanumeric() || b"=&_.-".contains(&b)));
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Whom to believe on TLS: the system's roots, an operator's own, and pinned certificates.
+//!
+//! There is no way to believe everybody. A pin names one certificate or one key by its SHA-256. When pins are given, the
+//! other side must match one, and matching is enough: whoever holds the pinned key is who the operator meant, whatever
+//! name or authority the certificate of an appliance shows. The signatures of the handshake are verified in every case,
+//! because a certificate alone is public.
+
+use super::BuildError;
+use crate::key::Key;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
+use rustls_platform_verifier::Verifier;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// Whom one client believes.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Certificates of authorities, as PEM text, that count beside the system's.
+    pub authorities: Option<String>,
+    /// SHA-256 of certificates (DER) or of their public keys (SPKI). Empty: any certificate of an authority will do.
+    pub pins: Vec<[u8; 32]>,
+}
+
+/// A certificate that was refused, with what an operator needs to judge it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "its certificate is not trusted ({reason}); it has SHA-256 {fingerprint}. If it is the appliance's own, set \
+     DARKTRACE_PIN_SHA256 to that value, or DARKTRACE_CA_PEM to the certificate of the authority that issued it"
+)]
+pub struct Untrusted {
+    reason: String,
+    fingerprint: String,
+}
+
+impl Trust {
+    pub(super) fn config(&self) -> Result<ClientConfig, BuildError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Arc::new(Believer {
+            roots: self.roots(&provider)?,
+            pins: self.pins.clone(),
+            algorithms: provider.signature_verification_algorithms,
+        });
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| BuildError(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Ok(config)
+    }
+
+    fn roots(&self, provider: &Arc<CryptoProvider>) -> Result<Option<Verifier>, BuildError> {
+        if !self.pins.is_empty() {
+            return Ok(None);
+        }
+        let extra = self.authorities.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
+        let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(provider));
+        verifier.map(Some).map_err(|error| BuildError(error.to_string()))
+    }
+}
+
+fn read_certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, BuildError> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(BuildError("DARKTRACE_CA_PEM holds no certificate".to_owned())),
+        Err(error) => Err(BuildError(format!("DARKTRACE_CA_PEM is not a PEM certificate: {error}"))),
+    }
+}
+
+/// The refused certificate among the causes of a failed request.
+pub(super) fn untrusted(error: &reqwest::Error) -> Option<Untrusted> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        // An I/O error answers `source()` with the source of what it wraps, not with that itself.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = wrapped.and_then(|e| e.downcast_ref()).or_else(|| error.downcast_ref());
+        if let Some(rustls::Error::Other(OtherError(inner))) = tls {
+            return inner.downcast_ref().cloned();
+        }
+        cause = wrapped.map_or_else(|| error.source(), |e| Some(e));
+    }
+    None
+}
+
+#[derive(Debug)]
+struct Believer {
+    /// Absent when pins decide.
+    roots: Option<Verifier>,
+    pins: Vec<[u8; 32]>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Believer {
+    fn matches_a_pin(&self, certificate: &CertificateDer<'_>) -> bool {
+        let whole: [u8; 32] = Sha256::digest(certificate).into();
+        let key = webpki::EndEntityCert::try_from(certificate)
+            .map(|parsed| <[u8; 32]>::from(Sha256::digest(&*parsed.subject_public_key_info())));
+        self.pins.iter().any(|pin| *pin == whole || key.as_ref().is_ok_and(|key| pin == key))
+    }
+}
+
+fn refuse(certificate: &CertificateDer<'_>, reason: String) -> rustls::Error {
+    let fingerprint = Key::hex(&Sha256::digest(certificate));
+    rustls::Error::Other(OtherError(Arc::new(Untrusted { reason, fingerprint })))
+}
+
+impl ServerCertVerifier for Believer {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match &self.roots {
+            Some(roots) => roots
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                .map_err(|error| refuse(end_entity, error.to_string())),
+            None if self.matches_a_pin(end_entity) => Ok(ServerCertVerified::assertion()),
+            None => Err(refuse(end_entity, "it matches none of the pins".to_owned())),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_without_a_certificate_is_refused_by_name() {
+        for pem in ["", "hello", "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n"] {
+            let trust = Trust { authorities: Some(pem.to_owned()), pins: Vec::new() };
+            let error = trust.config().unwrap_err().to_string();
+            assert!(error.contains("DARKTRACE_CA_PEM"), "{error}");
+        }
+    }
+
+    #[test]
+    fn pins_alone_need_no_roots() {
+        let trust = Trust { authorities: None, pins: vec![[7; 32]] };
+        assert!(trust.config().is_ok());
+    }
+}
