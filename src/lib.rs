@@ -5,8 +5,10 @@
 
 // Rank 0, words.
 pub mod instant;
+pub mod secret;
 pub mod source;
 
 // Rank 1, rules: pure functions of their arguments.
 pub mod key;
 pub mod report;
+pub mod settings;
