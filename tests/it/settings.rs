@@ -76,9 +76,10 @@ fn backquoted(page: &'static str) -> Vec<&'static str> {
 
 /// Capitals and underscores, or one of the host's names with their double underscore.
 fn looks_like_a_setting(name: &str) -> bool {
-    let capitals =
-        name.contains('_') && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-    capitals || name.starts_with("AzureWebJobs") || name.starts_with("AzureFunctionsJobHost__")
+    let in_capitals = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    in_capitals && name.trim_matches('_').contains('_')
+        || name.starts_with("AzureWebJobs")
+        || name.starts_with("AzureFunctionsJobHost__")
 }
 
 fn is_known(name: &str) -> bool {
