@@ -48,7 +48,11 @@ impl<'a> Reader<'a> {
 
     /// Notes what is wrong with a setting under the name that one instance has for it.
     pub(super) fn refuse_as(&mut self, name: &str, definition: &Definition, what: impl Into<String>) {
-        self.problems.push(Problem { name: name.to_owned(), what: what.into(), example: definition.example });
+        let problem = Problem { name: name.to_owned(), what: what.into(), example: definition.example };
+        // A plain value that several instances share is wrong only once.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// The value of a setting, or of its default.
