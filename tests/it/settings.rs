@@ -1,6 +1,7 @@
 //! The settings page and the example file say what the code does.
 
 use darktrace_sentinel::settings::{ALL, Definition, Settings};
+use darktrace_sentinel::source::Source;
 use std::collections::HashMap;
 
 const PAGE: &str = include_str!("../../docs/settings.md");
@@ -33,6 +34,14 @@ fn the_page_names_no_setting_that_does_not_exist() {
     assert!(names.len() > ALL.len(), "the page was not understood");
     for name in names {
         assert!(is_known(name), "docs/settings.md names `{name}`, which is not a setting");
+    }
+}
+
+#[test]
+fn the_page_names_every_source() {
+    let row = &rows_of("DARKTRACE_SOURCES")[0];
+    for source in Source::ALL {
+        assert!(row.iter().any(|cell| cell.contains(source.name())), "docs/settings.md does not name {source}");
     }
 }
 
