@@ -201,7 +201,7 @@ pub(super) const CHECKPOINT_CONTAINER: Definition = Definition::with_default(
 );
 pub(super) const CHECKPOINT_DIR: Definition = Definition::new(
     "CHECKPOINT_DIR",
-    Preset::OneRequired,
+    Preset::Empty,
     "./checkpoints",
     "A directory instead of the blob container, for a workstation. It wins over every storage account.",
 );
