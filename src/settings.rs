@@ -239,7 +239,7 @@ mod tests {
                 "DARKTRACE_PRIVATE_TOKEN",
                 "DATA_COLLECTION_ENDPOINT",
                 "DCR_IMMUTABLE_ID",
-                "AzureWebJobsStorage"
+                "AzureWebJobsStorage__blobServiceUri"
             ]
         );
         let line = problems.to_string();

@@ -64,9 +64,10 @@ fn account(reader: &mut Reader<'_>, cloud: Option<Cloud>) -> Option<Url> {
     }
     let what = format!(
         "is missing, and so are {}, {} and {}: one of them says where the checkpoint is kept",
-        STORAGE_BLOB_URI.name, STORAGE_ACCOUNT.name, CHECKPOINT_DIR.name
+        STORAGE_ACCOUNT.name, STORAGE.name, CHECKPOINT_DIR.name
     );
-    reader.refuse(&STORAGE, what);
+    // Under the name that is right in Azure; the example of the connection string would lead there to the emulator.
+    reader.refuse(&STORAGE_BLOB_URI, what);
     None
 }
 
@@ -166,7 +167,10 @@ mod tests {
     #[test]
     fn without_any_storage_the_problem_names_every_way_to_give_one() {
         let (name, what) = only_problem(&[NO_STRING]);
-        assert_eq!(name, "AzureWebJobsStorage");
-        assert!(["__blobServiceUri", "__accountName", "CHECKPOINT_DIR"].iter().all(|way| what.contains(way)), "{what}");
+        assert_eq!(name, "AzureWebJobsStorage__blobServiceUri");
+        assert!(
+            ["__accountName", " AzureWebJobsStorage ", "CHECKPOINT_DIR"].iter().all(|way| what.contains(way)),
+            "{what}"
+        );
     }
 }
