@@ -15,6 +15,7 @@ pub mod key;
 pub mod records;
 pub mod report;
 pub mod retry;
+pub mod settings;
 pub mod window;
 
 // Rank 2, wires: one remote each.
