@@ -10,3 +10,6 @@ pub mod source;
 // Rank 1, rules: pure functions of their arguments.
 pub mod key;
 pub mod report;
+
+// Rank 2, wires: each talks to one remote and knows none of the others.
+pub mod store;
