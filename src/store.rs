@@ -7,6 +7,7 @@
 
 mod access;
 mod blob;
+mod fault;
 mod file;
 mod shared_key;
 

@@ -1,32 +1,22 @@
 //! A container of Azure Blob Storage as a store.
 //!
-//! It turns the service's answers into what a caller can do about them ([`Fault`]) and creates the container when a write
-//! does not find it. It does not know where its access came from ([`super::access`]) or what is stored. Statuses and codes
-//! are those of <https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes>.
+//! It asks, creates the container when a write does not find it, and tells a caller what to do about a fault; what the
+//! service's answers mean is in [`super::fault`]. It does not know where its access came from ([`super::access`]) or what
+//! is stored.
 
+use super::fault::{Class, Fault, limited};
 use super::shared_key::SharedKeyPolicy;
-use super::{BlobAccess, Cause, Etag, Expect, Lease, Renewal, StoreError, Stored};
-use azure_core::error::ErrorKind;
+use super::{BlobAccess, Etag, Expect, Lease, Renewal, StoreError, Stored};
 use azure_core::http::policies::Policy;
-use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions, StatusCode, Transport};
+use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport};
 use azure_core::time::Duration as Span;
-use azure_storage_blob::models::{
-    BlobClientAcquireLeaseOptions, BlobClientDownloadOptions, BlobClientUploadOptions, StorageErrorCode,
-};
+use azure_storage_blob::models::{BlobClientAcquireLeaseOptions, BlobClientDownloadOptions, BlobClientUploadOptions};
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobServiceClient, BlobServiceClientOptions};
 use bytes::Bytes;
-use std::error::Error;
 use std::fmt;
-use std::iter::successors;
 use std::num::NonZero;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::timeout;
 use uuid::Uuid;
-
-/// An operation with all its attempts ends after this time, because the service may ask for any pause between two. It is
-/// shorter than a lease lasts, so that a renewal which hangs is known to have failed before the lease is over.
-const OPERATION: Duration = Duration::from_secs(15);
 
 /// Every object goes in one request, whatever its size: then it is written whole or not at all, and two writers at a time
 /// cannot discard each other's parts. Azure takes 5000 MiB in one.
@@ -195,7 +185,7 @@ const KEY_HINT: &str = "check that the account name and the key of the connectio
      allows shared keys and that this machine's clock is right, or use an identity with the role Storage Blob Data \
      Contributor";
 const ADDRESS_HINT: &str = "check the address of the storage account and the name of the container (3 to 63 lower-case \
-     letters, digits and hyphens); start an Azurite that is older than the client with --skipApiVersionCheck";
+     letters, digits and hyphens), and that no archive or immutability rule covers the container; start an Azurite that is older than the client with --skipApiVersionCheck";
 
 type HttpEtag = azure_core::http::Etag;
 
@@ -215,146 +205,7 @@ fn pipeline(http: reqwest::Client, policy: Option<Arc<dyn Policy>>) -> ClientOpt
     }
 }
 
-async fn limited<T>(operation: impl Future<Output = azure_core::Result<T>>) -> Result<T, Fault> {
-    match timeout(OPERATION, operation).await {
-        Ok(result) => result.map_err(Fault::Azure),
-        Err(_) => Err(Fault::Deadline),
-    }
-}
-
 fn etag_of(etag: Option<HttpEtag>) -> Result<Etag, StoreError> {
     let what = "name the version of what it answered with".to_owned();
     etag.map(|etag| Etag::new(etag.as_ref())).ok_or(StoreError::Unavailable { what, cause: None })
-}
-
-/// Why an operation did not succeed, as the wire tells it.
-#[derive(Debug)]
-enum Fault {
-    Azure(azure_core::Error),
-    Deadline,
-}
-
-/// Who can do something about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    Conflict,
-    Unavailable,
-    Denied,
-    Misconfigured,
-}
-
-impl Fault {
-    /// The status and the service's code, where there was an answer.
-    fn status(&self) -> Option<(StatusCode, &str)> {
-        let Self::Azure(error) = self else { return None };
-        match error.kind() {
-            ErrorKind::HttpResponse { status, error_code, .. } => {
-                Some((*status, error_code.as_deref().unwrap_or_default()))
-            }
-            _ => None,
-        }
-    }
-
-    fn class(&self) -> Class {
-        match self.status() {
-            Some((status, code)) => class_of(status, code),
-            None if self.is_refused_token() => Class::Denied,
-            None => Class::Unavailable,
-        }
-    }
-
-    fn is_conflict(&self) -> bool {
-        self.class() == Class::Conflict
-    }
-
-    fn is_without_container(&self) -> bool {
-        self.has(StorageErrorCode::ContainerNotFound)
-    }
-
-    fn is_missing(&self) -> bool {
-        self.is_without_container() || self.has(StorageErrorCode::BlobNotFound)
-    }
-
-    fn has(&self, code: StorageErrorCode) -> bool {
-        self.status().is_some_and(|(_, found)| found == code.as_ref())
-    }
-
-    /// The identity endpoint says no itself, for example because no identity is assigned. Its status is somewhere below,
-    /// because the pipeline wraps what its steps return.
-    fn is_refused_token(&self) -> bool {
-        let Self::Azure(error) = self else { return false };
-        let first: &(dyn Error + 'static) = error;
-        let status = successors(Some(first), |error: &&(dyn Error + 'static)| (*error).source())
-            .filter_map(|error| error.downcast_ref::<azure_core::Error>())
-            .find_map(azure_core::Error::http_status);
-        matches!(error.kind(), ErrorKind::Credential) && matches!(status.map(u16::from), Some(400 | 401 | 403))
-    }
-
-    fn answer(&self) -> String {
-        match self.status() {
-            Some((status, "")) => format!(": it answered {}", u16::from(status)),
-            Some((status, code)) => format!(": it answered {} {code}", u16::from(status)),
-            None if matches!(self, Self::Deadline) => format!(" within {} s", OPERATION.as_secs()),
-            None => String::new(),
-        }
-    }
-
-    /// An answer is told by [`Self::answer`]; its body would repeat what was signed.
-    fn into_cause(self) -> Option<Cause> {
-        if self.status().is_some() {
-            return None;
-        }
-        match self {
-            Self::Azure(error) => Some(error.into()),
-            Self::Deadline => None,
-        }
-    }
-}
-
-/// A failed condition is 412, on some paths 409 (a name that exists, a lease of another); both mean that somebody was
-/// first. Objects that are about to go or to come answer 409 too, but for a while only.
-fn class_of(status: StatusCode, code: &str) -> Class {
-    match (u16::from(status), code) {
-        (409, "ContainerBeingDeleted" | "AccountBeingCreated" | "OperationTimedOut") => Class::Unavailable,
-        (409 | 412, _) => Class::Conflict,
-        (401 | 403, _) => Class::Denied,
-        (408 | 429 | 500.., _) => Class::Unavailable,
-        _ => Class::Misconfigured,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_means_what_a_caller_can_do_about_it() {
-        for (status, code, class) in [
-            (409, "BlobAlreadyExists", Class::Conflict),
-            (412, "ConditionNotMet", Class::Conflict),
-            (412, "LeaseIdMissing", Class::Conflict),
-            (409, "ContainerBeingDeleted", Class::Unavailable),
-            (429, "", Class::Unavailable),
-            (503, "ServerBusy", Class::Unavailable),
-            (401, "InvalidAuthenticationInfo", Class::Denied),
-            (403, "AuthorizationPermissionMismatch", Class::Denied),
-            (400, "InvalidResourceName", Class::Misconfigured),
-            (404, "ResourceNotFound", Class::Misconfigured),
-        ] {
-            assert_eq!(class_of(status.into(), code), class, "{status} {code}");
-        }
-    }
-
-    fn token_fault(status: u16) -> Fault {
-        let kind = ErrorKind::HttpResponse { status: status.into(), error_code: None, raw_response: None };
-        let answer = azure_core::Error::with_message(kind, "the identity endpoint answered");
-        let refused = azure_core::Error::new(ErrorKind::Credential, answer);
-        Fault::Azure(refused.with_context("not tried again"))
-    }
-
-    #[test]
-    fn a_refused_token_needs_an_operator_and_a_missing_one_the_next_run() {
-        assert_eq!(token_fault(400).class(), Class::Denied);
-        assert_eq!(token_fault(500).class(), Class::Unavailable);
-    }
 }

@@ -2,12 +2,14 @@
 //! get wrong.
 
 use crate::azurite;
+use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use bytes::Bytes;
 use darktrace_sentinel::store::{BlobAccess, Etag, Expect, Renewal, Store, StoreError};
 use futures_util::future::join_all;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::iter::successors;
+use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -273,6 +275,25 @@ async fn a_wrong_key_is_refused_and_not_printed() {
     }
 }
 
+#[tokio::test]
+async fn an_identity_is_not_sent_over_plain_http() {
+    #[derive(Debug)]
+    struct Nobody;
+
+    #[async_trait::async_trait]
+    impl TokenCredential for Nobody {
+        async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+            unreachable!("no request is made")
+        }
+    }
+
+    for address in ["http://127.0.0.1:1/hq", "http://hq.blob.core.windows.net"] {
+        let access = BlobAccess::Identity { service_url: address.parse().unwrap(), credential: Arc::new(Nobody) };
+        let refused = Store::blob(access, "c", azurite::http()).unwrap_err();
+        assert!(matches!(refused, StoreError::Misconfigured { .. }), "{refused:?}");
+    }
+}
+
 /// A service that answers each connection with the next text of the script, or closes it unanswered when that is empty,
 /// and returns the requests.
 async fn scripted(listener: TcpListener, script: Vec<&'static str>) -> Vec<String> {
@@ -285,10 +306,10 @@ async fn scripted(listener: TcpListener, script: Vec<&'static str>) -> Vec<Strin
     requests
 }
 
-/// Head and body of a request whose body is no longer than the few bytes that these tests write.
+/// Head and body of a request; these tests write text only.
 async fn read_request(connection: &mut TcpStream) -> String {
     let mut text = String::new();
-    let mut buffer = [0; 4096];
+    let mut buffer = vec![0; 1 << 16];
     loop {
         let count = connection.read(&mut buffer).await.unwrap();
         text.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
@@ -326,6 +347,24 @@ async fn a_write_whose_answer_was_lost_may_meet_itself_and_is_a_conflict() {
         tokio::join!(store.write("state", "x".into(), Expect::Absent), scripted(listener, vec!["", STALE]));
     assert!(is_conflict(&written), "{written:?}");
     assert_eq!(requests.len(), 2);
+}
+
+#[tokio::test]
+async fn a_lease_whose_answer_was_lost_is_asked_for_again_under_the_same_id() {
+    let (store, listener) = scripted_store().await;
+    let (lease, requests) = tokio::join!(store.lease("lock/state"), scripted(listener, vec!["", CREATED]));
+    assert!(lease.unwrap().is_some());
+    assert_eq!(header(&requests[0], "x-ms-proposed-lease-id"), header(&requests[1], "x-ms-proposed-lease-id"));
+}
+
+#[tokio::test]
+async fn a_large_object_goes_in_one_request() {
+    let (store, listener) = scripted_store().await;
+    let large = Bytes::from(vec![b'x'; 5 << 20]);
+    let (written, requests) =
+        tokio::join!(store.write("state", large, Expect::Absent), scripted(listener, vec![CREATED]));
+    written.unwrap();
+    assert!(requests[0].starts_with("PUT /hq/c/state HTTP/1.1"), "{}", requests[0].lines().next().unwrap());
 }
 
 #[tokio::test]
