@@ -18,6 +18,10 @@ pub mod retry;
 pub mod settings;
 pub mod window;
 
-// Rank 2, wires: one remote each.
+// Rank 2, wires: each talks to one remote and knows none of the others.
 pub mod darktrace;
 pub mod http;
+pub mod identity;
+pub mod ingestion;
+pub mod store;
+pub mod vault;

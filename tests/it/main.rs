@@ -1,3 +1,6 @@
-//! Everything that is tested from the outside, in one binary.
+//! Journeys through the real thing: one binary, because each links everything.
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
+mod azurite;
 mod settings;
+mod store;
