@@ -10,3 +10,4 @@ pub mod source;
 // Rank 1, rules: pure functions of their arguments.
 pub mod key;
 pub mod report;
+pub mod row;
