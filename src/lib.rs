@@ -15,6 +15,7 @@ pub mod key;
 pub mod records;
 pub mod report;
 pub mod retry;
+pub mod row;
 pub mod settings;
 pub mod window;
 

@@ -1,0 +1,262 @@
+//! Raw alert to row: the columns of the `legacy` layout, from the JSON that the appliance gave.
+//!
+//! A record is parsed in one pass over its top-level fields, whose values stay slices of the answer; nested parts are
+//! read when the row is written, and texts that need no change are copied as they stand. Nothing that the appliance
+//! gives is dropped by accident: what has no column, or does not fit its column, is kept in `AdditionalFields`.
+//!
+//! This module knows no windows, no sets of delivered keys and no batches. Which field becomes which column is in
+//! `row/model_alert.rs` and `row/ai_analyst.rs`; what columns there are, with their types, is in `infra/tables`.
+
+mod additional;
+mod ai_analyst;
+mod columns;
+mod components;
+mod health;
+mod model_alert;
+mod shrink;
+mod value;
+mod walk;
+
+pub use ai_analyst::AiAnalyst;
+pub use health::write_health_row;
+pub use model_alert::ModelAlert;
+pub use shrink::shrink;
+
+use crate::instant::Instant;
+use crate::key::Key;
+use crate::source::Source;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// Why a record was read; the `IngestKind` column. Rules that must not see old alerts again select `live`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IngestKind {
+    /// It is news: the regular look at what came last.
+    Live,
+    /// A sweep over the recent past found what the live look had missed.
+    Sweep,
+    /// It waited while the connector or the appliance was away.
+    CatchUp,
+}
+
+impl IngestKind {
+    /// The word in the column.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Sweep => "sweep",
+            Self::CatchUp => "catchup",
+        }
+    }
+}
+
+/// What a row tells besides its record.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The name of the instance in the settings.
+    pub instance: &'a str,
+    /// `https://host` of the appliance, without a trailing slash; links are built from it.
+    pub base_url: &'a str,
+    /// Why the record was read.
+    pub kind: IngestKind,
+    /// The time of posting, by our clock: `TimeGenerated`.
+    pub posted_at: Instant,
+}
+
+/// Who a record is, as the cycle decided it.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity<'a> {
+    /// Identifies this revision of this event; the `EventKey` column.
+    pub key: Key,
+    /// The id on the appliance, or what stands for it; the `EventId` column.
+    pub event_id: &'a str,
+    /// What [`Record::revision`] answered; its first half is the `RevisionHash` column.
+    pub revision: Key,
+    /// The event was not delivered before in any revision.
+    pub new_event: bool,
+}
+
+/// The times of a record. Anything before 2001 is no time but seconds passed as milliseconds, and left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// When the appliance made the record: `creationTime` of a model alert, `createdAt` of an AI Analyst event.
+    pub created: Option<Instant>,
+    /// First and last activity: `time` of a model alert twice, or the outer bounds of an event's periods.
+    pub happened: Option<(Instant, Instant)>,
+}
+
+/// Why a text is no record. Tells the place, never the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Not JSON.
+    #[error("the record is not valid JSON at line {line}, column {column}")]
+    NotJson {
+        /// Counted from 1, within the record.
+        line: usize,
+        /// Counted from 1, in bytes.
+        column: usize,
+    },
+    /// JSON, but an array, a text, a number or a literal.
+    #[error("the record is not a JSON object")]
+    NotAnObject,
+}
+
+/// One record of the appliance, its top-level fields told apart.
+#[derive(Debug)]
+pub enum Record<'a> {
+    /// An element of the answer of `/modelbreaches`.
+    ModelAlert(ModelAlert<'a>),
+    /// An element of the answer of `/aianalyst/incidentevents`.
+    AiAnalyst(AiAnalyst<'a>),
+}
+
+impl<'a> Record<'a> {
+    /// Reads the record's fields. Of duplicate keys the last counts; types are not looked at.
+    ///
+    /// # Errors
+    /// When `raw` is not a JSON object. Nothing that is one is refused, however odd.
+    pub fn parse(source: Source, raw: &'a str) -> Result<Self, Unreadable> {
+        match source {
+            Source::ModelAlerts => fields_of(raw).map(Self::ModelAlert),
+            Source::AiAnalyst => fields_of(raw).map(Self::AiAnalyst),
+        }
+    }
+
+    /// The id on the appliance: `pbid` or the event's `id`, as text. `None` when the record has none, or one that is
+    /// neither a text nor a number.
+    #[must_use]
+    pub fn id(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::ModelAlert(alert) => alert.id(),
+            Self::AiAnalyst(event) => event.id(),
+        }
+    }
+
+    /// When the record was made and when what it tells happened.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        match self {
+            Self::ModelAlert(alert) => alert.times(),
+            Self::AiAnalyst(event) => event.times(),
+        }
+    }
+
+    /// Changes when the record changed so much that it is worth another row. A model alert has one row, whatever is
+    /// counted or acknowledged later, so its revision is constant.
+    #[must_use]
+    pub fn revision(&self) -> Key {
+        match self {
+            Self::ModelAlert(_) => Key([0; 16]),
+            Self::AiAnalyst(event) => event.revision(),
+        }
+    }
+
+    /// The score, 0 to 100, rounded.
+    #[must_use]
+    pub fn score(&self) -> Option<u8> {
+        match self {
+            Self::ModelAlert(alert) => alert.score(),
+            Self::AiAnalyst(event) => event.score(),
+        }
+    }
+
+    /// The name of the model, with its folders. An AI Analyst event has none.
+    #[must_use]
+    pub fn model_name(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::ModelAlert(alert) => alert.model_name(),
+            Self::AiAnalyst(_) => None,
+        }
+    }
+
+    /// Appends the row as a JSON object without its closing brace, so that the batch can add its own columns. Returns how
+    /// many values were cut to the limit of their column.
+    pub fn write_row(&self, context: &Context<'_>, identity: &Identity<'_>, out: &mut Vec<u8>) -> u32 {
+        match self {
+            Self::ModelAlert(alert) => alert.write_row(context, identity, out),
+            Self::AiAnalyst(event) => event.write_row(context, identity, out),
+        }
+    }
+}
+
+/// Takes the fields of an object one after the other.
+trait Fields<'a>: Default {
+    fn field(&mut self, key: Cow<'a, str>, raw: &'a str);
+
+    /// Called when there are no more.
+    fn end(&mut self) {}
+}
+
+/// The fields of an object inside a record that was read; `None` when `raw` is no object.
+fn nested<'a, F: Fields<'a>>(raw: &'a str) -> Option<F> {
+    let mut walk = walk::Walk::object(raw)?;
+    let mut fields = F::default();
+    while let Some(key) = walk.key() {
+        fields.field(key, walk.value());
+    }
+    fields.end();
+    Some(fields)
+}
+
+fn fields_of<'a, F: Fields<'a>>(raw: &'a str) -> Result<F, Unreadable> {
+    let mut json = serde_json::Deserializer::from_str(raw);
+    let fields = (&mut json).deserialize_map(Object(PhantomData)).and_then(|fields| json.end().map(|()| fields));
+    fields.map_err(|error| match error.classify() {
+        Category::Data => Unreadable::NotAnObject,
+        Category::Io | Category::Syntax | Category::Eof => {
+            Unreadable::NotJson { line: error.line(), column: error.column() }
+        }
+    })
+}
+
+/// Visits the top level of a record, and with it checks that all of it is JSON.
+struct Object<F>(PhantomData<F>);
+
+impl<'a, F: Fields<'a>> Visitor<'a> for Object<F> {
+    type Value = F;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<F, A::Error> {
+        let mut fields = F::default();
+        while let Some(Name(key)) = map.next_key()? {
+            fields.field(key, map.next_value::<&RawValue>()?.get());
+        }
+        fields.end();
+        Ok(fields)
+    }
+}
+
+/// A key, read as bytes because `serde_json` refuses a lone surrogate in a string only.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'a> serde::Deserialize<'a> for Name<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl<'a> Visitor<'a> for NameVisitor {
+    type Value = Name<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_bytes<E>(self, key: &'a [u8]) -> Result<Name<'a>, E> {
+        Ok(Name(String::from_utf8_lossy(key)))
+    }
+
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<Name<'a>, E> {
+        Ok(Name(Cow::Owned(String::from_utf8_lossy(key).into_owned())))
+    }
+}

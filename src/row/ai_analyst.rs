@@ -1,0 +1,312 @@
+//! AI Analyst incident events: an element of `/aianalyst/incidentevents` to a row with `dtProduct_s == "AI Analyst"`.
+//!
+//! An event grows for days: its score rises, devices join, incidents merge. [`AiAnalyst::revision`] says what of that is
+//! worth another row. The columns are those of Darktrace's own push to the retired Data Collector API, as the published
+//! rules and the workbook read them (<https://github.com/Azure/Azure-Sentinel/tree/master/Solutions/Darktrace>).
+
+use super::additional::Rest;
+use super::columns::Row;
+use super::model_alert::write_texts;
+use super::value::{self, present};
+use super::walk::Walk;
+use super::{Context, Fields, Identity, Times, nested};
+use crate::instant::Instant;
+use crate::key::Key;
+use std::borrow::Cow;
+
+/// An AI Analyst event, its top-level fields told apart.
+#[derive(Debug, Default)]
+pub struct AiAnalyst<'a> {
+    id: Option<&'a str>,
+    created_at: Option<&'a str>,
+    title: Option<&'a str>,
+    summary: Option<&'a str>,
+    score: Option<&'a str>,
+    current_group: Option<&'a str>,
+    group_category: Option<&'a str>,
+    group_score: Option<&'a str>,
+    previous_groups: Option<&'a str>,
+    grouping_ids: Option<&'a str>,
+    activity_id: Option<&'a str>,
+    group_by_activity: Option<&'a str>,
+    url: Option<&'a str>,
+    // These have no column of their own, but decide about others or about the revision.
+    category: Option<&'a str>,
+    acknowledged: Option<&'a str>,
+    pinned: Option<&'a str>,
+    periods: Option<&'a str>,
+    devices: Option<&'a str>,
+    breaches: Option<&'a str>,
+    rest: Rest<'a>,
+}
+
+impl<'a> Fields<'a> for AiAnalyst<'a> {
+    fn field(&mut self, key: Cow<'a, str>, raw: &'a str) {
+        let slot = match &*key {
+            "id" => &mut self.id,
+            "createdAt" => &mut self.created_at,
+            "title" => &mut self.title,
+            "summary" => &mut self.summary,
+            "aiaScore" => &mut self.score,
+            "currentGroup" => &mut self.current_group,
+            "groupCategory" => &mut self.group_category,
+            "groupScore" => &mut self.group_score,
+            // A null means that there are none, and so does the column.
+            "groupPreviousGroups" => return self.previous_groups = Some(if raw == "null" { "[]" } else { raw }),
+            "groupingIds" => &mut self.grouping_ids,
+            "activityId" => &mut self.activity_id,
+            "groupByActivity" => &mut self.group_by_activity,
+            "incidentEventUrl" => &mut self.url,
+            "category" => &mut self.category,
+            "acknowledged" => &mut self.acknowledged,
+            "pinned" => &mut self.pinned,
+            "periods" => &mut self.periods,
+            "breachDevices" => &mut self.devices,
+            "relatedBreaches" => &mut self.breaches,
+            _ => return self.rest.push(key, raw),
+        };
+        *slot = present(raw);
+    }
+
+    fn end(&mut self) {
+        self.rest.settle();
+    }
+}
+
+impl<'a> AiAnalyst<'a> {
+    pub(super) fn id(&self) -> Option<Cow<'a, str>> {
+        self.id.and_then(value::scalar)
+    }
+
+    pub(super) fn times(&self) -> Times {
+        let moments = || self.periods().into_iter().flat_map(|(start, end)| [start, end]).flatten();
+        let happened = moments().min().zip(moments().max());
+        Times { created: self.created_at.and_then(value::instant), happened }
+    }
+
+    pub(super) fn score(&self) -> Option<u8> {
+        self.score.and_then(|raw| value::percent(raw, 1.0))
+    }
+
+    /// A hash over what an analyst would want to see again when it changes. It does not depend on the order of lists, and
+    /// an absent field, a null and an empty list are the same.
+    pub(super) fn revision(&self) -> Key {
+        let rounded = |raw: Option<&str>| raw.and_then(value::number).map_or(i64::MIN, |score| score.round() as i64);
+        let plain = |raw: Option<&'a str>| raw.filter(|raw| *raw != "[]").map(value::text).unwrap_or_default();
+        let mut periods = self.periods();
+        periods.sort_unstable();
+        periods.dedup();
+        let periods: Vec<u8> = periods
+            .iter()
+            .flat_map(|(start, end)| [start, end])
+            .flat_map(|at| at.map_or(0, |at| at.0).to_le_bytes())
+            .collect();
+        Key::of(&[
+            &rounded(self.score).to_le_bytes(),
+            &rounded(self.group_score).to_le_bytes(),
+            plain(self.group_category).as_bytes(),
+            plain(self.current_group).as_bytes(),
+            plain(self.category).as_bytes(),
+            plain(self.acknowledged).as_bytes(),
+            plain(self.pinned).as_bytes(),
+            plain(self.title).as_bytes(),
+            &periods,
+            members(self.breaches, "pbid").as_bytes(),
+            members(self.devices, "did").as_bytes(),
+        ])
+    }
+
+    /// Start and end of each period of activity.
+    fn periods(&self) -> Vec<(Option<Instant>, Option<Instant>)> {
+        let Some(raw) = self.periods else { return Vec::new() };
+        let Some(mut walk) = Walk::array(raw) else { return nested(raw).map(Period::bounds).into_iter().collect() };
+        let mut periods = Vec::new();
+        while let Some(item) = walk.item() {
+            periods.extend(nested(item).map(Period::bounds));
+        }
+        periods
+    }
+
+    pub(super) fn write_row(&self, context: &Context<'_>, identity: &Identity<'_>, out: &mut Vec<u8>) -> u32 {
+        let Times { created, happened } = self.times();
+        let event_time = created.or(happened.map(|(start, _)| start));
+        let mut row = Row::begin("AI Analyst", event_time, context, identity, out);
+        let mut kept = Rest::default();
+        self.write_times(created, happened, &mut row, &mut kept);
+        self.write_id(context, &mut row, &mut kept);
+        row.flag("newEvent_b", identity.new_event);
+        self.write_scores(&mut row, &mut kept);
+        self.write_texts(&mut row);
+        self.write_group(&mut row, &mut kept);
+        self.write_device(&mut row);
+        let plain = [
+            ("category", self.category),
+            ("acknowledged", self.acknowledged),
+            ("pinned", self.pinned),
+            ("periods", self.periods),
+            ("breachDevices", self.devices),
+            ("relatedBreaches", self.breaches),
+        ];
+        plain.into_iter().for_each(|(key, raw)| kept.keep_unless(false, key, raw));
+        row.additional(|entries| {
+            entries.rest(&kept);
+            entries.rest(&self.rest);
+        });
+        row.end()
+    }
+
+    fn write_times(
+        &self,
+        created: Option<Instant>,
+        happened: Option<(Instant, Instant)>,
+        row: &mut Row<'_>,
+        kept: &mut Rest<'a>,
+    ) {
+        if let Some(at) = created {
+            row.text("time_s", &at.english());
+        }
+        if let Some((start, end)) = happened {
+            row.text("startTime_s", &start.english());
+            row.text("endTime_s", &end.english());
+        }
+        kept.keep_unless(false, "createdAt", self.created_at);
+    }
+
+    /// The column of the id takes GUIDs only. The link is built when the appliance does not know its own name.
+    fn write_id(&self, context: &Context<'_>, row: &mut Row<'_>, kept: &mut Rest<'a>) {
+        let id = self.id.filter(|raw| value::is_guid(raw));
+        row.string("externalId_g", id);
+        kept.keep_unless(id.is_some(), "id", self.id);
+        match (self.url, self.id()) {
+            (Some(url), _) => row.string("url_s", Some(url)),
+            (None, Some(id)) => row.text("url_s", &format!("{}/#aiaincidentevent/{id}", context.base_url)),
+            (None, None) => {}
+        }
+    }
+
+    fn write_scores(&self, row: &mut Row<'_>, kept: &mut Rest<'a>) {
+        let score = self.score();
+        row.small("score_d", score);
+        row.small("Severity", score.map(|score| score.div_ceil(10)));
+        row.small("groupScore_d", self.group_score.and_then(|raw| value::percent(raw, 1.0)));
+        for (key, raw) in [("aiaScore", self.score), ("groupScore", self.group_score)] {
+            kept.keep_unless(raw.is_none_or(|raw| !value::exceeds_percent(raw, 1.0)), key, raw);
+        }
+    }
+
+    fn write_texts(&self, row: &mut Row<'_>) {
+        row.string("title_s", self.title);
+        row.string("summary_s", self.summary);
+        if let Some(summary) = self.summary {
+            row.text("summaryFirstSentence_s", first_sentence(&value::text(summary)));
+        }
+    }
+
+    fn write_group(&self, row: &mut Row<'_>, kept: &mut Rest<'a>) {
+        row.string("currentGroup_s", self.current_group);
+        row.string("groupCategory_s", self.group_category);
+        write_texts("groupPreviousGroups_s", self.previous_groups.and_then(present), row);
+        row.string("activityId_s", self.activity_id);
+        let mut ids = self.grouping_ids.and_then(Walk::array);
+        let first = ids.as_mut().map_or(self.grouping_ids, Walk::item);
+        row.string("groupingId_s", first.and_then(present));
+        let more = ids.is_some_and(|mut ids| ids.item().is_some());
+        kept.keep_unless(!more, "groupingIds", self.grouping_ids);
+        let held = row.boolean("groupByActivity_b", self.group_by_activity);
+        kept.keep_unless(held, "groupByActivity", self.group_by_activity);
+    }
+
+    /// The first device stands for the event, as in Darktrace's own rows; all of them are in `AdditionalFields`.
+    fn write_device(&self, row: &mut Row<'_>) {
+        let first = self.devices.and_then(Walk::array).and_then(|mut walk| walk.item());
+        let Some(device) = first.and_then(nested::<Device<'_>>) else { return };
+        row.string("bestDeviceName_s", device.identifier.or(device.hostname).or(device.ip));
+        row.string("hostname_s", device.hostname);
+        row.string("identifier_s", device.identifier);
+        row.string("mac_s", device.mac);
+        row.address("deviceIP_s", device.ip);
+    }
+}
+
+#[derive(Default)]
+struct Period<'a> {
+    start: Option<&'a str>,
+    end: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> for Period<'a> {
+    fn field(&mut self, key: Cow<'a, str>, raw: &'a str) {
+        match &*key {
+            "start" => self.start = Some(raw),
+            "end" => self.end = Some(raw),
+            _ => {}
+        }
+    }
+}
+
+impl Period<'_> {
+    fn bounds(self) -> (Option<Instant>, Option<Instant>) {
+        (self.start.and_then(value::instant), self.end.and_then(value::instant))
+    }
+}
+
+#[derive(Default)]
+struct Device<'a> {
+    identifier: Option<&'a str>,
+    hostname: Option<&'a str>,
+    ip: Option<&'a str>,
+    mac: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> for Device<'a> {
+    fn field(&mut self, key: Cow<'a, str>, raw: &'a str) {
+        let slot = match &*key {
+            "identifier" => &mut self.identifier,
+            "hostname" => &mut self.hostname,
+            "ip" => &mut self.ip,
+            "mac" => &mut self.mac,
+            _ => return,
+        };
+        *slot = present(raw);
+    }
+}
+
+/// The values of `field` in a list of objects, sorted, each once, a line each.
+fn members(list: Option<&str>, field: &str) -> String {
+    let mut members = Vec::new();
+    let mut walk = list.and_then(Walk::array);
+    while let Some(item) = walk.as_mut().and_then(Walk::item) {
+        let Some(mut object) = Walk::object(item) else { continue };
+        let mut member = None;
+        while let Some(key) = object.key() {
+            let raw = object.value();
+            if key == field {
+                member = present(raw).map(value::text);
+            }
+        }
+        members.extend(member);
+    }
+    members.sort_unstable();
+    members.dedup();
+    members.join("\n")
+}
+
+/// The text up to its first full stop. What goes on in small letters or with a digit is no new sentence: host names are
+/// written with dots, and shortened with three of them.
+fn first_sentence(text: &str) -> &str {
+    let paragraph = text.split('\n').find(|line| !line.trim().is_empty()).unwrap_or(text);
+    let paragraph = paragraph.split("\\n").next().unwrap_or(paragraph);
+    for (at, stop) in paragraph.match_indices(['.', '!', '?', '。']) {
+        let end = at + stop.len();
+        let mut next = paragraph[end..].chars();
+        let ends = match next.next() {
+            None => true,
+            Some(' ') => !next.next().is_some_and(|first| first.is_lowercase() || first.is_ascii_digit()),
+            Some(_) => stop == "。",
+        };
+        if ends {
+            return paragraph[..end].trim();
+        }
+    }
+    paragraph.trim()
+}

@@ -1,0 +1,239 @@
+//! The triggered components of a model alert: what was seen, against which conditions.
+//!
+//! They become one text column, a compact JSON array of ours (the appliance's own text form is not published), and the
+//! first answers to where the connection came from and went to. Ids and logic trees are left out: they only tell how the
+//! model is built.
+
+use super::columns::{Embedded, List, embed};
+use super::value::{self, address, present};
+use super::walk::Walk;
+use super::{Fields, nested};
+use std::borrow::Cow;
+
+/// What the components tell about the alert as a whole. Each is the JSON text of a value.
+#[derive(Default)]
+pub(super) struct Found<'a> {
+    pub(super) source_port: Pick<'a>,
+    pub(super) destination_ip: Pick<'a>,
+    pub(super) destination_port: Pick<'a>,
+    pub(super) destination_host: Pick<'a>,
+    message: Pick<'a>,
+    details: Pick<'a>,
+    system_message: Pick<'a>,
+    /// A destination that is no address.
+    pub(super) destination_refused: Option<&'a str>,
+    component_ip: Option<&'a str>,
+    component_port: Option<&'a str>,
+    /// The device, which stands here when it was not asked for at the top.
+    pub(super) device: Option<&'a str>,
+}
+
+/// The first value that was offered; one that the model displays goes before one that it compares.
+#[derive(Default)]
+pub(super) struct Pick<'a> {
+    pub(super) value: Option<&'a str>,
+    displayed: bool,
+}
+
+impl<'a> Pick<'a> {
+    fn offer(&mut self, raw: &'a str, displayed: bool) {
+        if self.value.is_none() || (displayed && !self.displayed) {
+            *self = Self { value: Some(raw), displayed };
+        }
+    }
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn message(&self) -> Option<&'a str> {
+        self.message.value.or(self.details.value).or(self.system_message.value)
+    }
+
+    pub(super) fn destination_ip(&self) -> Option<&'a str> {
+        self.destination_ip.value.or(self.component_ip)
+    }
+
+    pub(super) fn destination_port(&self) -> Option<&'a str> {
+        self.destination_port.value.or(self.component_port)
+    }
+
+    fn filter(&mut self, kind: &str, raw: &'a str, displayed: bool) {
+        let pick = match kind {
+            "Source port" => &mut self.source_port,
+            "Destination IP" if address(raw).is_some() => &mut self.destination_ip,
+            "Destination IP" => return self.refuse(raw),
+            "Destination port" => &mut self.destination_port,
+            "Connection hostname" | "Internal destination device name" => &mut self.destination_host,
+            "Message" => &mut self.message,
+            "Event details" => &mut self.details,
+            "System message" => &mut self.system_message,
+            _ => return,
+        };
+        pick.offer(raw, displayed);
+    }
+
+    fn component(&mut self, component: &Component<'a>) {
+        match component.ip {
+            Some(raw) if address(raw).is_none() => self.refuse(raw),
+            ip => self.component_ip = self.component_ip.or(ip),
+        }
+        self.component_port = self.component_port.or(component.port);
+        self.device = self.device.or(component.device.filter(|raw| raw.starts_with('{')));
+    }
+
+    fn refuse(&mut self, raw: &'a str) {
+        self.destination_refused.get_or_insert(raw);
+    }
+}
+
+/// Writes the components into `list` and returns what they tell.
+pub(super) fn write<'a>(raw: &'a str, list: &mut List<'_>) -> Found<'a> {
+    let mut found = Found::default();
+    let Some(mut walk) = Walk::array(raw) else { return found };
+    loop {
+        if walk.enter() {
+            let component = Component::read(&mut walk);
+            found.component(&component);
+            list.item(|out| component.write(&mut found, out));
+        } else {
+            let Some(odd) = walk.item() else { return found };
+            list.item(|out| present(odd).into_iter().for_each(|odd| embed(odd, out)));
+        }
+    }
+}
+
+#[derive(Default)]
+struct Component<'a> {
+    time: Option<&'a str>,
+    metric: Option<&'a str>,
+    ip: Option<&'a str>,
+    port: Option<&'a str>,
+    size: Option<&'a str>,
+    threshold: Option<&'a str>,
+    filters: Option<&'a str>,
+    device: Option<&'a str>,
+}
+
+impl<'a> Component<'a> {
+    fn read(walk: &mut Walk<'a>) -> Self {
+        let mut component = Self::default();
+        while let Some(key) = walk.key() {
+            let raw = present(walk.value());
+            match &*key {
+                "time" => component.time = raw,
+                "metric" => component.metric = raw,
+                "ip" => component.ip = raw,
+                "port" => component.port = raw,
+                "size" => component.size = raw,
+                "threshold" => component.threshold = raw,
+                "triggeredFilters" => component.filters = raw,
+                "device" => component.device = raw,
+                _ => {}
+            }
+        }
+        component
+    }
+
+    fn write(&self, found: &mut Found<'a>, out: &mut Vec<u8>) {
+        let mut fields = Embedded::begin(out);
+        fields.field(b"time", self.time);
+        fields.field(b"metric", self.metric.and_then(label));
+        fields.field(b"ip", self.ip);
+        fields.field(b"port", self.port);
+        fields.field(b"size", self.size);
+        fields.field(b"threshold", self.threshold);
+        match self.filters.and_then(Walk::array) {
+            Some(filters) => write_filters(filters, found, fields.name(b"filters")),
+            None => fields.field(b"filters", self.filters),
+        }
+        fields.end();
+    }
+}
+
+/// The label of a metric, or else its name, or else whatever it is.
+fn label(metric: &str) -> Option<&str> {
+    let Some(mut walk) = Walk::object(metric) else { return Some(metric) };
+    let (mut label, mut name) = (None, None);
+    while let Some(key) = walk.key() {
+        match (&*key, present(walk.value())) {
+            ("label", raw) => label = raw,
+            ("name", raw) => name = raw,
+            _ => {}
+        }
+    }
+    label.or(name)
+}
+
+fn write_filters<'a>(mut walk: Walk<'a>, found: &mut Found<'a>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    let start = out.len();
+    loop {
+        let before = out.len();
+        if before > start {
+            out.push(b',');
+        }
+        if walk.enter() {
+            Filter::read(&mut walk).write(found, out);
+        } else if let Some(odd) = walk.item() {
+            embed(odd, out);
+        } else {
+            out.truncate(before);
+            return out.push(b']');
+        }
+    }
+}
+
+#[derive(Default)]
+struct Filter<'a> {
+    kind: Option<&'a str>,
+    comparator: Option<&'a str>,
+    argument: Option<&'a str>,
+    value: Option<&'a str>,
+}
+
+impl<'a> Filter<'a> {
+    fn read(walk: &mut Walk<'a>) -> Self {
+        let mut filter = Self::default();
+        while let Some(key) = walk.key() {
+            let raw = walk.value();
+            match &*key {
+                "filterType" => filter.kind = present(raw),
+                "comparatorType" => filter.comparator = present(raw),
+                "arguments" => filter.argument = held(raw),
+                "trigger" => filter.value = held(raw),
+                _ => {}
+            }
+        }
+        filter
+    }
+
+    fn write(&self, found: &mut Found<'a>, out: &mut Vec<u8>) {
+        if let (Some(kind), Some(raw)) = (self.kind, self.value) {
+            found.filter(&value::text(kind), raw, self.comparator == Some("\"display\""));
+        }
+        let mut fields = Embedded::begin(out);
+        fields.field(b"filterType", self.kind);
+        fields.field(b"comparator", self.comparator);
+        fields.field(b"argument", self.argument);
+        fields.field(b"value", self.value);
+        fields.end();
+    }
+}
+
+/// The `value` of a filter's arguments or trigger, or the whole of it when it is no object.
+fn held(raw: &str) -> Option<&str> {
+    match nested::<Held<'_>>(raw) {
+        Some(held) => held.0,
+        None => present(raw),
+    }
+}
+
+#[derive(Default)]
+struct Held<'a>(Option<&'a str>);
+
+impl<'a> Fields<'a> for Held<'a> {
+    fn field(&mut self, key: Cow<'a, str>, raw: &'a str) {
+        if key == "value" {
+            self.0 = present(raw);
+        }
+    }
+}
