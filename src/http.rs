@@ -40,7 +40,7 @@ pub struct BuildError(String);
 /// # Errors
 /// When the system has no root certificates.
 pub fn azure_client() -> Result<reqwest::Client, BuildError> {
-    build(base().tls_backend_preconfigured(Trust::default().config()?))
+    build(base().read_timeout(FIRST_BYTE).tls_backend_preconfigured(Trust::default().config()?))
 }
 
 /// The client towards a managed-identity endpoint, which is on this machine: a proxy must not see it.
@@ -48,7 +48,7 @@ pub fn azure_client() -> Result<reqwest::Client, BuildError> {
 /// # Errors
 /// When the system has no root certificates.
 pub fn identity_client() -> Result<reqwest::Client, BuildError> {
-    build(base().no_proxy().tls_backend_preconfigured(Trust::default().config()?))
+    build(base().read_timeout(FIRST_BYTE).no_proxy().tls_backend_preconfigured(Trust::default().config()?))
 }
 
 /// The client towards one appliance, which trusts what the operator says. Proxy variables of the environment count.

@@ -26,3 +26,6 @@ pub mod identity;
 pub mod ingestion;
 pub mod store;
 pub mod vault;
+
+// Rank 3, the story: plan, fetch, set aside, map, batch, post, commit.
+pub mod cycle;

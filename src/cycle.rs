@@ -1,0 +1,534 @@
+//! The story: one run of one source, from the lease to the last commit.
+//!
+//! Read the windows that are due, set aside what was delivered before, map the rest, post it, and move the watermark to
+//! what the answers proved and Azure accepted. Only this module commits. It does not know who asked for a run, which
+//! store or credential was chosen, or what the other sources do. The rules it follows are [`crate::window`],
+//! [`crate::batch`], [`crate::retry`] and [`crate::checkpoint`]; its own parts are the intake of records, the posts under
+//! way and the ledger.
+
+pub mod crash;
+mod dead_letter;
+mod hold;
+mod intake;
+mod ledger;
+mod post;
+mod stop;
+
+pub use intake::Filter;
+pub use post::{Destination, IN_FLIGHT};
+pub use stop::Limits;
+
+use crate::batch::{Batch, Proof};
+use crate::checkpoint::Basis;
+use crate::darktrace::{Client, Fault, window};
+use crate::http::{Attempts, Clock};
+use crate::instant::Instant;
+use crate::records::Splitter;
+use crate::report::{FailureClass, Outcome, Pause, Phase, Report};
+use crate::retry;
+use crate::secret::Secret;
+use crate::source::Source;
+use crate::store::{Expect, Store, StoreError};
+use crate::window::{Plan, Policy, Slice};
+use bytes::Bytes;
+use dead_letter::DeadLetter;
+use hold::Hold;
+use intake::{Desk, Intake, Witness};
+use ledger::{Beginning, Ledger, Names};
+use post::{Delivery, Poster};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use stop::Stop;
+
+/// The largest record, in bytes.
+const LARGEST_RECORD: usize = 16 << 20;
+/// Answers that broke off or stalled before a run gives up; each was asked for again with half the window.
+const MOST_DAMAGED: u32 = 4;
+/// What is under way when the process is asked to end has so long to come to its end.
+const DRAIN: Duration = Duration::from_secs(5);
+/// After so many failed runs in a row a run makes a single attempt: repeats would only add to somebody's trouble.
+const PROBE_AFTER: u32 = 3;
+/// How often it is looked into whether an appliance has learnt to honour `creationtime`.
+const ASK_AGAIN: Duration = Duration::from_secs(24 * 3600);
+/// A difference of clocks that is worth a warning.
+const NOTABLE_SKEW_MS: u64 = 30_000;
+
+/// One source of one instance, with everything that a run of it needs. Lives as long as the process.
+#[derive(Debug)]
+pub struct Job {
+    /// The name of the instance in the settings.
+    pub instance: String,
+    /// What is polled.
+    pub source: Source,
+    /// The master.
+    pub client: Arc<Client>,
+    /// What is left out.
+    pub filter: Filter,
+    /// Where the checkpoint and the dead letters are.
+    pub store: Store,
+    /// Where the rows go.
+    pub destination: Arc<Destination>,
+    /// How far back runs read.
+    pub reach: Reach,
+    /// Our clock.
+    pub clock: Clock,
+    /// Failed runs in a row.
+    pub failed_runs: AtomicU32,
+}
+
+/// How far back runs read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// On the first run.
+    pub initial: Duration,
+    /// On every run.
+    pub fast: Duration,
+    /// Once an hour.
+    pub deep: Duration,
+}
+
+/// Runs `job` once and tells what happened. Never fails: a failure is an outcome.
+pub async fn run(job: &Job, private_token: &Secret, limits: Limits) -> Report {
+    let mut report = Report::begin(&job.instance, job.source, &limits.run_id, (job.clock)());
+    report.outcome = match follow(job, private_token, &limits, &mut report).await {
+        Ok(()) => Outcome::Complete,
+        Err(stop) => stop.outcome(),
+    };
+    report.clock_skew_ms = job.client.skew_ms();
+    warn_of_skew(&mut report);
+    report.lag = report.watermark.map(|watermark| job.client.now().since(watermark));
+    report.finished = (job.clock)();
+    let failed = report.failed();
+    // Counted up to the threshold, back to zero with the first run that works.
+    let runs = if failed { job.failed_runs.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
+    job.failed_runs.store(runs, Ordering::Relaxed);
+    report
+}
+
+async fn follow(job: &Job, private_token: &Secret, limits: &Limits, report: &mut Report) -> Result<(), Stop> {
+    let names = Names::new(&job.instance, job.source);
+    let Some(hold) = Hold::take(&job.store, &names.lock()).await? else {
+        return Err(Stop::Skipped);
+    };
+    let result = under_lease(job, private_token, limits, report, &hold).await;
+    if let Err(error) = hold.release().await {
+        report.warnings.push(format!("the lease could not be released and ends by itself: {error}"));
+    }
+    result
+}
+
+async fn under_lease(
+    job: &Job,
+    private_token: &Secret,
+    limits: &Limits,
+    report: &mut Report,
+    hold: &Hold,
+) -> Result<(), Stop> {
+    let now = job.client.now();
+    let Reach { initial: lookback, deep, .. } = job.reach;
+    let begin = Beginning { now, lookback, deep, width: job.policy(Basis::Unknown).width };
+    let names = Names::new(&job.instance, job.source);
+    let ledger = Ledger::open(job.store.clone(), names, job.clock, begin).await?;
+    report.watermark_before = Some(ledger.checkpoint.position.watermark);
+    let mut run = Run::new(job, private_token, limits, hold, ledger);
+    let read = run.read_all().await;
+    let settled = run.settle(&read).await;
+    run.tell(report);
+    read.and(settled)
+}
+
+impl Job {
+    fn policy(&self, basis: Basis) -> Policy {
+        match (self.source, basis) {
+            (Source::AiAnalyst, _) => Policy::growing(),
+            (Source::ModelAlerts, Basis::Creation) => Policy::by_creation(self.reach.fast, self.reach.deep),
+            (Source::ModelAlerts, Basis::Unknown | Basis::Activity) => Policy::by_activity(self.reach.deep),
+        }
+    }
+}
+
+fn warn_of_skew(report: &mut Report) {
+    if let Some(skew) = report.clock_skew_ms.filter(|skew| skew.unsigned_abs() > NOTABLE_SKEW_MS) {
+        let side = if skew > 0 { "ahead of" } else { "behind" };
+        let seconds = skew.unsigned_abs() / 1000;
+        report.warnings.push(format!("the appliance's clock is {seconds} s {side} ours; requests fail at 30 minutes"));
+    }
+}
+
+/// A run under its lease.
+struct Run<'a> {
+    job: &'a Job,
+    private_token: &'a Secret,
+    limits: &'a Limits,
+    hold: &'a Hold,
+    ledger: Ledger,
+    intake: Intake,
+    poster: Poster,
+    policy: Policy,
+    warnings: Vec<String>,
+    damaged: u32,
+    requests: u64,
+    catching_up: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(job: &'a Job, private_token: &'a Secret, limits: &'a Limits, hold: &'a Hold, ledger: Ledger) -> Self {
+        let intake = Intake::new(ledger.checkpoint.next_sequence);
+        let poster = Poster::new(Arc::clone(&job.destination), job.source.legacy_table(), limits.clone());
+        let policy = job.policy(ledger.checkpoint.basis);
+        let warnings = ledger.warnings.clone();
+        Self {
+            job,
+            private_token,
+            limits,
+            hold,
+            ledger,
+            intake,
+            poster,
+            policy,
+            warnings,
+            damaged: 0,
+            requests: 0,
+            catching_up: false,
+        }
+    }
+
+    /// Every slice that is due, newest first, then ascending.
+    async fn read_all(&mut self) -> Result<(), Stop> {
+        let known_clock = self.job.client.skew_ms().is_some();
+        let mut plan = Plan::new(self.policy, &self.ledger.checkpoint.position, self.job.client.now());
+        self.catching_up = plan.catches_up();
+        while let Some(slice) = plan.next(&mut self.ledger.checkpoint.position) {
+            self.may_go_on()?;
+            self.read(&mut plan, &slice).await?;
+            if !known_clock && self.job.client.skew_ms().is_some_and(|skew| skew > NOTABLE_SKEW_MS as i64) {
+                plan.extend(self.job.client.now());
+            }
+            self.find_basis().await?;
+        }
+        Ok(())
+    }
+
+    /// One slice to its end: asked, read, posted and committed, or narrowed for the next turn.
+    async fn read(&mut self, plan: &mut Plan, slice: &Slice) -> Result<(), Stop> {
+        let before = self.intake.counts.fetched;
+        match self.fetch(slice).await? {
+            Fetched::Whole(date) => {
+                self.send_all().await?;
+                let records = self.intake.counts.fetched - before;
+                plan.answered(&mut self.ledger.checkpoint.position, slice, date, records);
+                self.note_basis();
+                self.prune();
+                self.ledger.commit().await
+            }
+            Fetched::Broken(fault) => self.narrow(plan, slice, fault),
+            Fetched::CreationRefused => {
+                self.decide_basis(Basis::Activity);
+                Ok(())
+            }
+        }
+    }
+
+    /// Asks for a slice and takes in its records while they arrive. Full batches go out in the meantime.
+    async fn fetch(&mut self, slice: &Slice) -> Result<Fetched, Stop> {
+        let (job, basis) = (self.job, self.ledger.checkpoint.basis);
+        let target = window(job.source, basis, slice.from, slice.to);
+        let mut answer = match job.client.ask(job.source.path(), &target, self.private_token, self.attempts()).await {
+            Ok(answer) => answer,
+            Err(error)
+                if error.fault == Fault::Parameter && basis != Basis::Activity && job.source == Source::ModelAlerts =>
+            {
+                return Ok(Fetched::CreationRefused);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        crash::point("answer begun");
+        let mut splitter = Splitter::new(LARGEST_RECORD);
+        loop {
+            let piece = match answer.next().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break,
+                Err(fault) => return self.broken(fault),
+            };
+            let fed = self.feed(slice, &mut splitter, &piece);
+            self.send_full().await?;
+            if let Err(error) = fed {
+                return self.broken(error.into());
+            }
+            self.may_go_on()?;
+        }
+        crash::point("answer read");
+        match splitter.finish() {
+            Ok(()) => Ok(Fetched::Whole(answer.date)),
+            Err(error) => self.broken(error.into()),
+        }
+    }
+
+    fn feed(&mut self, slice: &Slice, splitter: &mut Splitter, piece: &[u8]) -> Result<(), crate::records::SplitError> {
+        let desk = Desk {
+            instance: &self.job.instance,
+            base_url: self.job.client.base_url(),
+            source: self.job.source,
+            filter: &self.job.filter,
+            slice: *slice,
+            basis: self.ledger.checkpoint.basis,
+            now: (self.job.clock)(),
+        };
+        let (intake, delivered) = (&mut self.intake, &self.ledger.checkpoint.delivered);
+        splitter.feed(piece, |record| intake.take(&desk, delivered, record))
+    }
+
+    /// A body that broke: half of the window may do better, unless the fault is none of its size.
+    fn broken(&self, fault: Fault) -> Result<Fetched, Stop> {
+        if fault.narrows() {
+            Ok(Fetched::Broken(fault))
+        } else {
+            Err(self.job.client.error(self.job.source.path(), fault).into())
+        }
+    }
+
+    fn narrow(&mut self, plan: &Plan, slice: &Slice, fault: Fault) -> Result<(), Stop> {
+        self.damaged += u32::from(fault.damaged());
+        let narrowed = plan.narrow(&mut self.ledger.checkpoint.position, slice);
+        if self.damaged >= MOST_DAMAGED || narrowed.is_err() {
+            return Err(self.job.client.error(self.job.source.path(), fault).into());
+        }
+        Ok(())
+    }
+
+    fn attempts(&mut self) -> Attempts {
+        self.requests += 1;
+        let failing = self.job.failed_runs.load(Ordering::Relaxed) >= PROBE_AFTER;
+        let policy = if failing { retry::APPLIANCE.probe() } else { retry::APPLIANCE };
+        Attempts::new(policy, self.limits.deadline, &self.limits.budget)
+    }
+
+    fn may_go_on(&self) -> Result<(), Stop> {
+        if self.hold.is_lost() {
+            return Err(Stop::Pause(Pause::Conflict));
+        }
+        self.limits.reached().map_or(Ok(()), |pause| Err(Stop::Pause(pause)))
+    }
+
+    async fn send_full(&mut self) -> Result<(), Stop> {
+        for batch in std::mem::take(&mut self.intake.full) {
+            self.send(batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, batch: Batch) -> Result<(), Stop> {
+        while self.poster.is_full() {
+            let Some(delivery) = self.poster.next().await else { break };
+            self.receive(delivery).await?;
+        }
+        self.poster.send(batch);
+        while let Some(delivery) = self.poster.try_next() {
+            self.receive(delivery).await?;
+        }
+        Ok(())
+    }
+
+    /// Everything that was taken in, to its end.
+    async fn send_all(&mut self) -> Result<(), Stop> {
+        self.send_full().await?;
+        if let Some(batch) = self.intake.flush() {
+            self.send(batch).await?;
+        }
+        self.receive_all().await?;
+        let unreadable = std::mem::take(&mut self.intake.unreadable);
+        let letters =
+            unreadable.into_iter().map(|letter| (Proof { key: letter.key, event: None, latest: letter.at }, letter));
+        self.put_aside(letters.collect()).await
+    }
+
+    async fn receive_all(&mut self) -> Result<(), Stop> {
+        while let Some(delivery) = self.poster.next().await {
+            self.receive(delivery).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of a batch's end, and commits when enough has come together.
+    async fn receive(&mut self, delivery: Delivery) -> Result<(), Stop> {
+        let counts = &mut self.intake.counts;
+        counts.throttled += delivery.throttled;
+        counts.truncated += delivery.cut;
+        for accepted in delivery.accepted {
+            self.intake.counts.sent += accepted.proofs.len() as u64;
+            self.intake.counts.batches += 1;
+            self.intake.counts.bytes += accepted.bytes;
+            self.intake.counts.bytes_sent += accepted.bytes_sent;
+            for proof in &accepted.proofs {
+                self.ledger.delivered(proof);
+                self.intake.settled(proof);
+            }
+            self.ledger.acknowledged(accepted.sequences.0, accepted.sequences.1, accepted.bytes);
+        }
+        self.put_aside(delivery.refused).await?;
+        if let Some(stop) = delivery.stop {
+            return Err(stop);
+        }
+        if self.ledger.is_due() { self.ledger.commit().await } else { Ok(()) }
+    }
+
+    /// Dead letters are written before their keys count as delivered.
+    async fn put_aside(&mut self, letters: Vec<(Proof, DeadLetter)>) -> Result<(), Stop> {
+        let Some((_, first)) = letters.first() else { return Ok(()) };
+        let counts = &self.intake.counts;
+        if counts.dead_lettered + letters.len() as u64 > dead_letter::allowed(counts.new + counts.changed) {
+            let message = format!(
+                "{} records would be put aside because {}; that many are no matter of single records, so check that the \
+                 tables and the data collection rule are of this version",
+                letters.len(),
+                first.reason
+            );
+            return Err(Stop::failed(FailureClass::Configuration, Phase::Post, message));
+        }
+        for (proof, letter) in letters {
+            self.put_one_aside(&letter).await?;
+            self.ledger.delivered(&proof);
+            self.intake.settled(&proof);
+            self.intake.counts.dead_lettered += 1;
+            if let Some(sequence) = letter.sequence {
+                self.ledger.acknowledged(sequence, sequence + 1, 0);
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_one_aside(&mut self, letter: &DeadLetter) -> Result<(), Stop> {
+        let name = letter.name(&format!("{}/{}", self.job.instance, self.job.source));
+        let document = Bytes::from(letter.document((self.job.clock)()));
+        crash::point("before a dead letter");
+        match self.job.store.write(&name, document, Expect::Absent).await {
+            Ok(_) | Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        crash::point("after a dead letter");
+        self.warnings.push(format!("a record was put aside as {name}: {}", letter.reason));
+        Ok(())
+    }
+
+    /// What this slice's records proved about the appliance.
+    fn note_basis(&mut self) {
+        if std::mem::take(&mut self.intake.creation_ignored) && self.ledger.checkpoint.basis != Basis::Activity {
+            self.decide_basis(Basis::Activity);
+        }
+    }
+
+    fn decide_basis(&mut self, basis: Basis) {
+        let checkpoint = &mut self.ledger.checkpoint;
+        if basis == Basis::Activity && checkpoint.basis != basis {
+            self.warnings.push(
+                "this appliance ignores the parameter creationtime; alerts are read by the time of their activity with the \
+                 long look-back, so that late ones are still found"
+                    .to_owned(),
+            );
+        }
+        checkpoint.basis = basis;
+        checkpoint.basis_checked = self.job.client.now();
+    }
+
+    /// While it is not known which time a window means, the question is put with an alert whose two times differ: a window
+    /// around its creation holds it only if creation is what counts.
+    async fn find_basis(&mut self) -> Result<(), Stop> {
+        let checkpoint = &self.ledger.checkpoint;
+        let due = match checkpoint.basis {
+            Basis::Unknown => true,
+            Basis::Activity => self.job.client.now().since(checkpoint.basis_checked) >= ASK_AGAIN,
+            Basis::Creation => false,
+        };
+        let Some(witness) = self.intake.witness.take().filter(|_| due && self.job.source == Source::ModelAlerts) else {
+            return Ok(());
+        };
+        if let Some(honoured) = self.hears(&witness).await? {
+            self.decide_basis(if honoured { Basis::Creation } else { Basis::Activity });
+            self.ledger.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the appliance returns the witness for a window around its creation; `None` when its answer broke.
+    async fn hears(&mut self, witness: &Witness) -> Result<Option<bool>, Stop> {
+        let (created, happened) = (witness.created, witness.happened);
+        let reach = created.since(happened).max(happened.since(created)) / 2;
+        let target = window(Source::ModelAlerts, Basis::Creation, created - reach, created + reach);
+        let path = Source::ModelAlerts.path();
+        let mut answer = match self.job.client.ask(path, &target, self.private_token, self.attempts()).await {
+            Ok(answer) => answer,
+            Err(error) if error.fault == Fault::Parameter => return Ok(Some(false)),
+            Err(error) => return Err(error.into()),
+        };
+        let mut splitter = Splitter::new(LARGEST_RECORD);
+        let mut heard = false;
+        loop {
+            match answer.next().await {
+                Ok(Some(piece)) => {
+                    let fed = splitter.feed(&piece, |raw| heard |= is_record_of(raw, &witness.id));
+                    if fed.is_err() {
+                        return Ok(None);
+                    }
+                }
+                Ok(None) => return Ok(splitter.finish().is_ok().then_some(heard)),
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    fn prune(&mut self) {
+        let position = &self.ledger.checkpoint.position;
+        let (horizon, recent) = (self.policy.horizon(position), position.watermark - self.policy.fast);
+        if self.ledger.checkpoint.prune(horizon, recent) {
+            self.warnings.push(format!(
+                "more than {} alerts lie within the reach of the sweep, which is shortened to fit; lower DEEP_SWEEP",
+                crate::checkpoint::MOST_KEYS
+            ));
+        }
+    }
+
+    /// Waits for what is under way, and writes down what came of it, whatever ended the reading.
+    async fn settle(&mut self, read: &Result<(), Stop>) -> Result<(), Stop> {
+        let patience = match read {
+            Err(Stop::Pause(Pause::Drain)) => DRAIN,
+            _ => self.limits.deadline.remaining().max(DRAIN),
+        };
+        let drained = tokio::time::timeout(patience, self.receive_all()).await.unwrap_or(Ok(()));
+        if matches!(read, Err(Stop::Pause(Pause::Deadline))) {
+            // The window did not fit into a run: the next one asks for half of it.
+            let width = &mut self.ledger.checkpoint.position.width;
+            *width = (*width / 2).max(Duration::from_secs(60));
+        }
+        let committed = self.ledger.commit().await;
+        drained.and(committed)?;
+        self.ledger.back_up().await
+    }
+
+    fn tell(&mut self, report: &mut Report) {
+        let mut counts = self.intake.counts.clone();
+        counts.unsent = (counts.new + counts.changed).saturating_sub(counts.sent + counts.dead_lettered);
+        counts.requests = self.requests;
+        counts.conflicts = self.ledger.conflicts;
+        report.counts = counts;
+        report.watermark = Some(self.ledger.checkpoint.position.watermark);
+        report.catching_up = self.catching_up;
+        report.warnings.append(&mut self.warnings);
+    }
+}
+
+/// How the answer for a slice ended.
+enum Fetched {
+    /// Complete; made at this time by the appliance's clock.
+    Whole(Instant),
+    /// In the middle. What arrived whole was taken in, and will be known when it comes again.
+    Broken(Fault),
+    /// The appliance refused a parameter that only newer versions know.
+    CreationRefused,
+}
+
+fn is_record_of(raw: &[u8], id: &str) -> bool {
+    let text = String::from_utf8_lossy(raw);
+    let record = crate::row::Record::parse(Source::ModelAlerts, &text);
+    record.is_ok_and(|record| record.id().as_deref() == Some(id))
+}

@@ -1,0 +1,373 @@
+//! From a raw record to a decision: outside the window, delivered before, filtered, unreadable, or a row in a batch.
+//!
+//! This is the part of the cycle that runs once per record and never waits. It sees the keys of what was delivered but
+//! does not change them: a row that is batched is only pending until Azure has accepted it.
+
+use super::dead_letter::DeadLetter;
+use crate::batch::{Batch, Batcher, LARGEST, Proof};
+use crate::checkpoint::{Basis, Delivered};
+use crate::instant::Instant;
+use crate::key::Key;
+use crate::report::Counts;
+use crate::row::{Context, Identity, IngestKind, Record, Times};
+use crate::source::Source;
+use crate::window::{Purpose, Slice};
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// An appliance may round a window's bounds; a record this far outside still counts as inside.
+const TOLERANCE: Duration = Duration::from_secs(5);
+/// An alert whose two times differ by at least this shows which of them a window means.
+const TELLING: Duration = Duration::from_secs(2);
+/// Beyond this, the window of the question would hold too many other alerts.
+const TOO_FAR: Duration = Duration::from_secs(3600);
+
+/// What an instance's operator does not want in the table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The least score, 0 to 100. A record without a score passes.
+    pub min_score: u8,
+    /// Beginnings of model names.
+    pub models_exclude: Vec<String>,
+}
+
+impl Filter {
+    fn leaves_out(&self, record: &Record<'_>) -> bool {
+        let low = self.min_score > 0 && record.score().is_some_and(|score| score < self.min_score);
+        let excluded = || {
+            let name = record.model_name();
+            name.is_some_and(|name| self.models_exclude.iter().any(|prefix| name.starts_with(prefix.as_str())))
+        };
+        low || (!self.models_exclude.is_empty() && excluded())
+    }
+}
+
+/// What the records of one slice share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Desk<'a> {
+    pub(super) instance: &'a str,
+    pub(super) base_url: &'a str,
+    pub(super) source: Source,
+    pub(super) filter: &'a Filter,
+    pub(super) slice: Slice,
+    pub(super) basis: Basis,
+    pub(super) now: Instant,
+}
+
+/// An alert that can show which of its times a window means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Witness {
+    pub(super) id: String,
+    pub(super) created: Instant,
+    pub(super) happened: Instant,
+}
+
+/// The records of a run on their way into batches.
+#[derive(Debug)]
+pub(super) struct Intake {
+    pub(super) counts: Counts,
+    /// Batches that are full.
+    pub(super) full: Vec<Batch>,
+    /// Records that are no records.
+    pub(super) unreadable: Vec<DeadLetter>,
+    /// The best witness that was seen.
+    pub(super) witness: Option<Witness>,
+    /// A record proved that the appliance ignores `creationtime`.
+    pub(super) creation_ignored: bool,
+    batcher: Batcher,
+    pending: HashSet<Key>,
+}
+
+/// Whether a record belongs to the window that it came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Inside,
+    Outside,
+    /// Inside by the time of its activity alone, though the window asked for the time of creation.
+    InsideByActivity,
+}
+
+impl Intake {
+    pub(super) fn new(next_sequence: u64) -> Self {
+        Self {
+            counts: Counts::default(),
+            full: Vec::new(),
+            unreadable: Vec::new(),
+            witness: None,
+            creation_ignored: false,
+            batcher: Batcher::new(next_sequence, LARGEST, || uuid::Uuid::new_v4().to_string()),
+            pending: HashSet::new(),
+        }
+    }
+
+    /// Takes one raw record.
+    pub(super) fn take(&mut self, desk: &Desk<'_>, delivered: &Delivered, raw: &[u8]) {
+        self.counts.fetched += 1;
+        let text = String::from_utf8_lossy(raw);
+        match Record::parse(desk.source, &text) {
+            Ok(record) => self.place(desk, delivered, raw, &record),
+            Err(reason) => self.put_aside(desk, delivered, raw, reason.to_string()),
+        }
+    }
+
+    /// The rows that wait for a full batch.
+    pub(super) fn flush(&mut self) -> Option<Batch> {
+        self.batcher.close()
+    }
+
+    /// The keys of this row are decided: it was delivered or put aside.
+    pub(super) fn settled(&mut self, proof: &Proof) {
+        self.pending.remove(&proof.key);
+        if let Some(event) = proof.event {
+            self.pending.remove(&event);
+        }
+    }
+
+    fn place(&mut self, desk: &Desk<'_>, delivered: &Delivered, raw: &[u8], record: &Record<'_>) {
+        let times = record.times();
+        match place(desk, &times) {
+            Place::Outside => {
+                self.counts.outside_window += 1;
+                return;
+            }
+            Place::InsideByActivity => self.creation_ignored = true,
+            Place::Inside => {}
+        }
+        let id = record.id().unwrap_or_else(|| Cow::Owned(Key::of(&[raw]).to_string()));
+        self.hear(&id, &times);
+        let revision = record.revision();
+        let key = desk.key(&id, &times, revision);
+        if self.is_known(delivered, key) {
+            self.counts.already_delivered += 1;
+        } else if desk.filter.leaves_out(record) {
+            self.counts.filtered += 1;
+        } else {
+            self.batch(desk, delivered, raw, record, (&id, key, revision));
+        }
+    }
+
+    fn batch(
+        &mut self,
+        desk: &Desk<'_>,
+        delivered: &Delivered,
+        raw: &[u8],
+        record: &Record<'_>,
+        (event_id, key, revision): (&str, Key, Key),
+    ) {
+        let event = desk.event_key(event_id);
+        let new_event = event.is_none_or(|event| !self.is_known(delivered, event));
+        if new_event {
+            self.counts.new += 1;
+        } else {
+            self.counts.changed += 1;
+        }
+        let proof = Proof { key, event, latest: latest(&record.times(), desk.slice.to) };
+        self.pending.insert(key);
+        self.pending.extend(event);
+        let context = desk.context();
+        let identity = Identity { key, event_id, revision, new_event };
+        let mut cut = 0;
+        let full = self.batcher.push(proof, raw, |body| cut = record.write_row(&context, &identity, body));
+        self.counts.truncated += u64::from(cut);
+        self.full.extend(full);
+    }
+
+    fn put_aside(&mut self, desk: &Desk<'_>, delivered: &Delivered, raw: &[u8], reason: String) {
+        let key = Key::of(&[desk.instance.as_bytes(), desk.source.name().as_bytes(), b"unreadable", raw]);
+        if self.is_known(delivered, key) {
+            self.counts.already_delivered += 1;
+            return;
+        }
+        self.counts.new += 1;
+        self.pending.insert(key);
+        self.unreadable.push(DeadLetter { key, at: desk.slice.to, reason, sequence: None, record: raw.to_vec() });
+    }
+
+    fn is_known(&self, delivered: &Delivered, key: Key) -> bool {
+        delivered.contains(key) || self.pending.contains(&key)
+    }
+
+    /// Keeps the alert whose two times are furthest apart.
+    fn hear(&mut self, id: &str, times: &Times) {
+        let (Some(created), Some((happened, _))) = (times.created, times.happened) else { return };
+        let apart = |a: Instant, b: Instant| a.since(b).max(b.since(a));
+        let gap = apart(created, happened);
+        let kept = self.witness.as_ref().map_or(Duration::ZERO, |witness| apart(witness.created, witness.happened));
+        if (TELLING..=TOO_FAR).contains(&gap) && gap > kept {
+            self.witness = Some(Witness { id: id.to_owned(), created, happened });
+        }
+    }
+}
+
+impl Desk<'_> {
+    fn context(&self) -> Context<'_> {
+        let kind = match self.slice.purpose {
+            Purpose::Live => IngestKind::Live,
+            Purpose::Sweep => IngestKind::Sweep,
+            Purpose::CatchUp => IngestKind::CatchUp,
+        };
+        Context { instance: self.instance, base_url: self.base_url, kind, posted_at: self.now }
+    }
+
+    /// The identity of one revision of one event.
+    fn key(&self, id: &str, times: &Times, revision: Key) -> Key {
+        let at = event_time(times).map_or([0; 8], |at| at.0.to_le_bytes());
+        Key::of(&[self.instance.as_bytes(), self.source.name().as_bytes(), id.as_bytes(), &at, &revision.0])
+    }
+
+    /// The identity of an event whatever its revision, for sources whose events change.
+    fn event_key(&self, id: &str) -> Option<Key> {
+        let grows = match self.source {
+            Source::ModelAlerts => false,
+            Source::AiAnalyst => true,
+        };
+        grows.then(|| Key::of(&[self.instance.as_bytes(), self.source.name().as_bytes(), id.as_bytes()]))
+    }
+}
+
+fn event_time(times: &Times) -> Option<Instant> {
+    times.created.or(times.happened.map(|(first, _)| first))
+}
+
+/// The latest time by which a window could bring the record back.
+fn latest(times: &Times, otherwise: Instant) -> Instant {
+    let last = times.happened.map(|(_, last)| last);
+    times.created.max(last).unwrap_or(otherwise)
+}
+
+fn place(desk: &Desk<'_>, times: &Times) -> Place {
+    let (from, to) = (desk.slice.from - TOLERANCE, desk.slice.to + TOLERANCE);
+    let created = times.created.map(|at| from <= at && at <= to);
+    let happened = times.happened.map(|(first, last)| first <= to && from <= last);
+    match (desk.source, desk.basis, created, happened) {
+        (Source::ModelAlerts, Basis::Unknown | Basis::Creation, Some(false), Some(true)) => Place::InsideByActivity,
+        (Source::ModelAlerts, Basis::Activity, Some(true), Some(false)) => Place::Outside,
+        (_, _, Some(true), _) | (_, _, _, Some(true)) | (_, _, None, None) => Place::Inside,
+        // Without a creation time it cannot be told whether the appliance was right to return it.
+        (Source::ModelAlerts, Basis::Unknown | Basis::Creation, None, Some(false)) => Place::Inside,
+        _ => Place::Outside,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const NOON: Instant = Instant(1_767_268_800_000);
+
+    fn desk<'a>(source: Source, basis: Basis, filter: &'a Filter) -> Desk<'a> {
+        let slice = Slice { from: NOON - HOUR, to: NOON, purpose: Purpose::Live };
+        Desk { instance: "hq", base_url: "https://dt.example", source, filter, slice, basis, now: NOON }
+    }
+
+    fn alert(pbid: u64, created: Instant, happened: Instant) -> String {
+        format!(
+            r#"{{"pbid":{pbid},"creationTime":{},"time":{},"score":0.4,"model":{{"name":"Compliance::X"}}}}"#,
+            created.0, happened.0
+        )
+    }
+
+    fn event(id: u64, score: u64) -> String {
+        format!(r#"{{"id":"e{id}","createdAt":{},"aiaScore":{score}}}"#, (NOON - HOUR / 2).0)
+    }
+
+    /// Takes these records and gives back what was counted.
+    fn take(desk: &Desk<'_>, records: &[String]) -> Intake {
+        let mut intake = Intake::new(1);
+        for record in records {
+            intake.take(desk, &Delivered::default(), record.as_bytes());
+        }
+        intake
+    }
+
+    #[test]
+    fn the_same_record_twice_in_an_answer_is_one_row() {
+        let filter = Filter::default();
+        let record = alert(1, NOON, NOON);
+        let intake = take(&desk(Source::ModelAlerts, Basis::Creation, &filter), &[record.clone(), record]);
+        assert_eq!((intake.counts.new, intake.counts.already_delivered), (1, 1));
+    }
+
+    #[test]
+    fn a_restored_master_counts_pbids_anew_and_its_alerts_are_new() {
+        let filter = Filter::default();
+        let records = [alert(1, NOON, NOON), alert(1, NOON - HOUR / 2, NOON)];
+        assert_eq!(take(&desk(Source::ModelAlerts, Basis::Creation, &filter), &records).counts.new, 2);
+    }
+
+    #[test]
+    fn a_record_of_another_window_is_left_to_it() {
+        let filter = Filter::default();
+        let records = [alert(1, NOON - HOUR * 9, NOON - HOUR * 9)];
+        let intake = take(&desk(Source::ModelAlerts, Basis::Creation, &filter), &records);
+        assert_eq!(intake.counts.outside_window, 1);
+        assert!(!intake.creation_ignored);
+    }
+
+    #[test]
+    fn an_alert_that_is_inside_by_its_activity_alone_proves_that_creation_time_is_ignored() {
+        let filter = Filter::default();
+        let records = [alert(1, NOON + HOUR, NOON - HOUR / 2)];
+        for basis in [Basis::Unknown, Basis::Creation] {
+            let intake = take(&desk(Source::ModelAlerts, basis, &filter), &records);
+            assert!(intake.creation_ignored);
+            assert_eq!(intake.counts.new, 1, "it is delivered all the same");
+        }
+        assert!(!take(&desk(Source::ModelAlerts, Basis::Activity, &filter), &records).creation_ignored);
+    }
+
+    #[test]
+    fn an_alert_created_long_after_its_activity_is_inside_by_its_creation() {
+        let filter = Filter::default();
+        let intake = take(&desk(Source::ModelAlerts, Basis::Creation, &filter), &[alert(1, NOON, NOON - HOUR * 9)]);
+        assert_eq!(intake.counts.new, 1);
+        assert!(!intake.creation_ignored);
+    }
+
+    #[test]
+    fn an_event_that_changes_is_a_change_and_not_a_new_event() {
+        let filter = Filter::default();
+        let intake =
+            take(&desk(Source::AiAnalyst, Basis::Unknown, &filter), &[event(1, 40), event(1, 95), event(2, 40)]);
+        assert_eq!((intake.counts.new, intake.counts.changed), (2, 1));
+    }
+
+    #[test]
+    fn a_low_score_or_an_excluded_model_is_counted_as_filtered() {
+        let filtered = |min_score, models: &[&str]| {
+            let filter = Filter { min_score, models_exclude: models.iter().map(|&m| m.to_owned()).collect() };
+            let records = [alert(1, NOON, NOON)];
+            take(&desk(Source::ModelAlerts, Basis::Creation, &filter), &records).counts.filtered
+        };
+        assert_eq!((filtered(41, &[]), filtered(40, &[]), filtered(0, &["Compliance::"])), (1, 0, 1));
+    }
+
+    #[test]
+    fn what_is_no_record_is_put_aside_once_and_its_neighbours_pass() {
+        let filter = Filter::default();
+        let bad = r#"{"pbid":NaN}"#.to_owned();
+        let records = [alert(1, NOON, NOON), bad.clone(), alert(2, NOON, NOON), bad];
+        let intake = take(&desk(Source::ModelAlerts, Basis::Creation, &filter), &records);
+        assert_eq!((intake.counts.new, intake.unreadable.len(), intake.counts.already_delivered), (3, 1, 1));
+    }
+
+    #[test]
+    fn the_witness_is_the_alert_whose_times_are_furthest_apart() {
+        let filter = Filter::default();
+        let second = Duration::from_secs(1);
+        let records =
+            [alert(1, NOON, NOON - second), alert(2, NOON, NOON - second * 40), alert(3, NOON, NOON - second * 10)];
+        let intake = take(&desk(Source::ModelAlerts, Basis::Unknown, &filter), &records);
+        assert_eq!(intake.witness.map(|witness| witness.id).as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn a_record_without_an_id_is_known_by_its_bytes() {
+        let filter = Filter::default();
+        let records = [r#"{"score":1}"#.to_owned(), r#"{"score":1}"#.to_owned(), r#"{"score":0.5}"#.to_owned()];
+        let intake = take(&desk(Source::ModelAlerts, Basis::Creation, &filter), &records);
+        assert_eq!((intake.counts.new, intake.counts.already_delivered), (2, 1));
+    }
+}

@@ -1,0 +1,299 @@
+//! The checkpoint of a run: found, kept true, written back.
+//!
+//! Only this writes a checkpoint, and only what was acknowledged goes into it. Commits go out one at a time, each covering
+//! every acknowledgement so far, with the ETag of the version they replace. A conflict is met by merging: both versions
+//! are true, so their union is.
+
+use super::crash;
+use super::stop::Stop;
+use crate::batch::Proof;
+use crate::checkpoint::{Checkpoint, Header, Unreadable};
+use crate::http::Clock;
+use crate::instant::Instant;
+use crate::report::{FailureClass, Phase};
+use crate::source::Source;
+use crate::store::{Etag, Expect, Store, StoreError};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A commit is due when rows of so many bytes were acknowledged since the last one,
+const DUE_BYTES: u64 = 8_000_000;
+/// or when the first of them waits so long.
+const DUE_TIME: Duration = Duration::from_secs(2);
+/// A run that begins so long after the last write proves that it can write before it posts anything.
+const STALE: Duration = Duration::from_secs(15 * 60);
+/// Without a checkpoint or a backup, but with the mark of one, reading begins so far back.
+const LOST_LOOKBACK: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Two writers that meet this often are one too many.
+const MOST_MERGES: u32 = 3;
+
+/// What a first run begins with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beginning {
+    /// The appliance's time.
+    pub(super) now: Instant,
+    pub(super) lookback: Duration,
+    pub(super) deep: Duration,
+    pub(super) width: Duration,
+}
+
+impl Beginning {
+    fn checkpoint(&self, lookback: Duration) -> Checkpoint {
+        Checkpoint::first(self.now - lookback, self.now, self.deep, self.width)
+    }
+}
+
+/// Where the documents of one instance and source are.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    place: String,
+}
+
+impl Names {
+    pub(super) fn new(instance: &str, source: Source) -> Self {
+        Self { place: format!("{instance}/{source}") }
+    }
+
+    pub(super) fn lock(&self) -> String {
+        format!("lock/{}", self.place)
+    }
+
+    fn state(&self) -> String {
+        format!("state/{}.json", self.place)
+    }
+
+    /// Says that there was a position once. Without it, a missing checkpoint is a first run; with it, it is a loss.
+    fn mark(&self) -> String {
+        format!("mark/{}.json", self.place)
+    }
+
+    fn backup(&self, hour: i64) -> String {
+        format!("backup/{}/{hour:02}.json", self.place)
+    }
+
+    fn damaged(&self, now: Instant) -> String {
+        format!("damaged/{}/{}.json", self.place, now.compact())
+    }
+}
+
+/// The checkpoint and its place.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    pub(super) checkpoint: Checkpoint,
+    /// What an operator should know about how the checkpoint was found.
+    pub(super) warnings: Vec<String>,
+    /// Commits that were merged into another writer's.
+    pub(super) conflicts: u64,
+    store: Store,
+    names: Names,
+    clock: Clock,
+    /// Names this ledger in what it writes, to tell its own write from another's.
+    writer: String,
+    etag: Option<Etag>,
+    written_at: Instant,
+    backup_due: bool,
+    unwritten: Unwritten,
+    /// Acknowledged rows whose predecessors are not all acknowledged: first sequence to the one behind the last.
+    ahead: BTreeMap<u64, u64>,
+}
+
+/// What was acknowledged since the last commit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unwritten {
+    bytes: u64,
+    since: Option<tokio::time::Instant>,
+}
+
+impl Ledger {
+    /// Finds the checkpoint, or begins one. What is damaged is kept aside and replaced by the newest backup.
+    pub(super) async fn open(store: Store, names: Names, clock: Clock, begin: Beginning) -> Result<Self, Stop> {
+        let mut ledger = Self {
+            checkpoint: begin.checkpoint(begin.lookback),
+            warnings: Vec::new(),
+            conflicts: 0,
+            store,
+            names,
+            clock,
+            writer: uuid::Uuid::new_v4().to_string(),
+            etag: None,
+            written_at: Instant(0),
+            backup_due: true,
+            unwritten: Unwritten::default(),
+            ahead: BTreeMap::new(),
+        };
+        match ledger.store.read(&ledger.names.state()).await? {
+            Some(stored) => {
+                ledger.etag = Some(stored.etag.clone());
+                ledger.adopt(&stored.bytes, begin).await?;
+            }
+            None if ledger.was_marked().await? => ledger.restore(begin, "the checkpoint is missing").await?,
+            None => {}
+        }
+        crash::point("checkpoint read");
+        if (ledger.clock)().since(ledger.written_at) >= STALE {
+            ledger.commit().await?;
+        }
+        if ledger.backup_due {
+            ledger.mark().await?;
+        }
+        Ok(ledger)
+    }
+
+    async fn adopt(&mut self, bytes: &[u8], begin: Beginning) -> Result<(), Stop> {
+        let now = (self.clock)();
+        match Checkpoint::parse(bytes, now.max(begin.now)) {
+            Ok((checkpoint, header)) => {
+                self.checkpoint = checkpoint;
+                self.written_at = header.written_at;
+                self.backup_due = header.written_at.0.div_euclid(3_600_000) != now.0.div_euclid(3_600_000);
+                Ok(())
+            }
+            Err(newer @ Unreadable::Newer { .. }) => {
+                let message = format!("{newer}; deploy the version that wrote it, or a later one");
+                Err(Stop::failed(FailureClass::Configuration, Phase::Checkpoint, message))
+            }
+            Err(unreadable) => {
+                let aside = self.names.damaged(now);
+                self.store.write(&aside, Bytes::copy_from_slice(bytes), Expect::Anything).await?;
+                self.restore(begin, &format!("{unreadable} (kept as {aside})")).await
+            }
+        }
+    }
+
+    /// The newest of the hourly backups that can be read. An older true checkpoint is still true.
+    async fn restore(&mut self, begin: Beginning, why: &str) -> Result<(), Stop> {
+        let mut newest: Option<(Header, Checkpoint)> = None;
+        for hour in 0..24 {
+            let Some(stored) = self.store.read(&self.names.backup(hour)).await? else { continue };
+            let Ok((checkpoint, header)) = Checkpoint::parse(&stored.bytes, (self.clock)().max(begin.now)) else {
+                continue;
+            };
+            if newest.as_ref().is_none_or(|(kept, _)| kept.written_at < header.written_at) {
+                newest = Some((header, checkpoint));
+            }
+        }
+        let what = match newest {
+            Some((header, checkpoint)) => {
+                self.checkpoint = checkpoint;
+                format!("reading goes on from the backup of {}; rows since then may be stored twice", header.written_at)
+            }
+            None => {
+                let back = LOST_LOOKBACK.max(begin.lookback);
+                self.checkpoint = begin.checkpoint(back);
+                format!("there is no backup, so the last {} days are read again", back.as_secs() / 86_400)
+            }
+        };
+        self.warnings.push(format!("{why}; {what}"));
+        Ok(())
+    }
+
+    async fn was_marked(&self) -> Result<bool, StoreError> {
+        Ok(self.store.read(&self.names.mark()).await?.is_some())
+    }
+
+    async fn mark(&self) -> Result<(), StoreError> {
+        if self.was_marked().await? {
+            return Ok(());
+        }
+        let text = format!("{{\"schema\":1,\"since\":\"{}\"}}", (self.clock)());
+        match self.store.write(&self.names.mark(), Bytes::from(text), Expect::Absent).await {
+            Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes note that the row of `proof` was accepted, or that its record was put aside for good.
+    pub(super) fn delivered(&mut self, proof: &Proof) {
+        self.checkpoint.delivered.insert(proof.key, proof.latest);
+        if let Some(event) = proof.event {
+            self.checkpoint.delivered.insert(event, proof.latest);
+        }
+    }
+
+    /// Takes note that the rows `first..end` were accepted, as `bytes` of body. `IngestSeq` goes on behind the last row
+    /// before which no other is missing, so that it may repeat after a fault but never skips.
+    pub(super) fn acknowledged(&mut self, first: u64, end: u64, bytes: u64) {
+        self.ahead.insert(first, end);
+        while let Some(end) = self.ahead.remove(&self.checkpoint.next_sequence) {
+            self.checkpoint.next_sequence = end;
+        }
+        self.unwritten.bytes += bytes;
+        self.unwritten.since.get_or_insert_with(tokio::time::Instant::now);
+    }
+
+    /// Whether what was acknowledged has waited long enough.
+    pub(super) fn is_due(&self) -> bool {
+        self.unwritten.bytes >= DUE_BYTES || self.unwritten.since.is_some_and(|since| since.elapsed() >= DUE_TIME)
+    }
+
+    /// Writes the checkpoint. When another run wrote in the meantime, writes the union of both and says so as a pause.
+    pub(super) async fn commit(&mut self) -> Result<(), Stop> {
+        let mut merged = false;
+        for _ in 0..MOST_MERGES {
+            match self.write().await {
+                Ok(()) if merged => return Err(Stop::Pause(crate::report::Pause::Conflict)),
+                Ok(()) => return Ok(()),
+                Err(StoreError::Conflict { .. }) => {
+                    if self.meet_the_other().await? {
+                        return Ok(());
+                    }
+                    merged = true;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let message = format!(
+            "the checkpoint was changed by another run {MOST_MERGES} times in a row; is the app deployed twice with one storage account?"
+        );
+        Err(Stop::failed(FailureClass::Transient, Phase::Checkpoint, message))
+    }
+
+    async fn write(&mut self) -> Result<(), StoreError> {
+        self.checkpoint.generation += 1;
+        let header = Header { writer: self.writer.clone(), written_at: (self.clock)() };
+        let bytes = Bytes::from(self.checkpoint.print(&header));
+        let expect = self.etag.clone().map_or(Expect::Absent, Expect::Match);
+        crash::point("before the commit");
+        let etag = self.store.write(&self.names.state(), bytes, expect).await?;
+        crash::point("after the commit");
+        self.etag = Some(etag);
+        self.written_at = header.written_at;
+        self.unwritten = Unwritten::default();
+        Ok(())
+    }
+
+    /// Reads what stands in the way. True when it is this ledger's own write, whose answer was lost; else it is merged.
+    async fn meet_the_other(&mut self) -> Result<bool, Stop> {
+        let Some(stored) = self.store.read(&self.names.state()).await? else {
+            self.etag = None;
+            return Ok(false);
+        };
+        let now = (self.clock)().max(self.checkpoint.position.watermark);
+        let (other, header) = match Checkpoint::parse(&stored.bytes, now) {
+            Ok(read) => read,
+            Err(error) => return Err(Stop::failed(FailureClass::Transient, Phase::Checkpoint, error.to_string())),
+        };
+        self.etag = Some(stored.etag);
+        if header.writer == self.writer && other.generation == self.checkpoint.generation {
+            self.unwritten = Unwritten::default();
+            return Ok(true);
+        }
+        self.conflicts += 1;
+        self.checkpoint = self.checkpoint.clone().merge(&other);
+        Ok(false)
+    }
+
+    /// Keeps a copy of the committed checkpoint once an hour, a day of them.
+    pub(super) async fn back_up(&mut self) -> Result<(), Stop> {
+        if !self.backup_due {
+            return Ok(());
+        }
+        let now = (self.clock)();
+        let header = Header { writer: self.writer.clone(), written_at: now };
+        let name = self.names.backup(now.0.div_euclid(3_600_000).rem_euclid(24));
+        self.store.write(&name, Bytes::from(self.checkpoint.print(&header)), Expect::Anything).await?;
+        self.backup_due = false;
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! Why a run of one source ends before it has read everything: a pause that the next tick makes up for, or a failure.
+
+use crate::darktrace::AskError;
+use crate::http::{Deadline, SharedBudget};
+use crate::identity::TokenError;
+use crate::ingestion::Rejection;
+use crate::report::{Failure, FailureClass, Outcome, Pause, Phase};
+use crate::store::StoreError;
+use tokio::sync::watch;
+
+/// What bounds a run.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// No new work is begun after it.
+    pub deadline: Deadline,
+    /// Becomes true when the process is asked to end.
+    pub drain: watch::Receiver<bool>,
+    /// The retries that all requests of the run share.
+    pub budget: SharedBudget,
+    /// Names the run.
+    pub run_id: String,
+}
+
+impl Limits {
+    /// The pause that is due, if one is.
+    pub(super) fn reached(&self) -> Option<Pause> {
+        if *self.drain.borrow() {
+            Some(Pause::Drain)
+        } else if self.deadline.passed() {
+            Some(Pause::Deadline)
+        } else {
+            None
+        }
+    }
+}
+
+/// Why the run ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Another run holds the lease.
+    Skipped,
+    Pause(Pause),
+    Failed(Failure),
+}
+
+impl Stop {
+    pub(super) fn failed(class: FailureClass, phase: Phase, message: impl Into<String>) -> Self {
+        Self::Failed(Failure { class, phase, status: None, message: message.into() })
+    }
+
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Skipped => Outcome::Skipped,
+            Self::Pause(pause) => Outcome::Partial(pause),
+            Self::Failed(failure) => Outcome::Failed(failure),
+        }
+    }
+}
+
+impl From<AskError> for Stop {
+    fn from(error: AskError) -> Self {
+        let (class, status) = (error.fault.class(), error.fault.status());
+        Self::Failed(Failure { class, phase: Phase::Fetch, status, message: error.to_string() })
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        let class = match error {
+            StoreError::Conflict { .. } | StoreError::Unavailable { .. } => FailureClass::Transient,
+            StoreError::Denied { .. } | StoreError::Misconfigured { .. } => FailureClass::Configuration,
+        };
+        let mut message = crate::http::chain(&error);
+        if let Some(hint) = error.hint() {
+            message.push_str("; ");
+            message.push_str(hint);
+        }
+        Self::failed(class, Phase::Checkpoint, message)
+    }
+}
+
+impl From<TokenError> for Stop {
+    fn from(error: TokenError) -> Self {
+        Self::failed(FailureClass::Configuration, Phase::Post, error.to_string())
+    }
+}
+
+impl From<Rejection> for Stop {
+    fn from(error: Rejection) -> Self {
+        let class = match error {
+            Rejection::Later { .. } => FailureClass::Transient,
+            _ => FailureClass::Configuration,
+        };
+        Self::Failed(Failure { class, phase: Phase::Post, status: error.status(), message: error.to_string() })
+    }
+}
