@@ -185,7 +185,8 @@ const KEY_HINT: &str = "check that the account name and the key of the connectio
      allows shared keys and that this machine's clock is right, or use an identity with the role Storage Blob Data \
      Contributor";
 const ADDRESS_HINT: &str = "check the address of the storage account and the name of the container (3 to 63 lower-case \
-     letters, digits and hyphens), and that no archive or immutability rule covers the container; start an Azurite that is older than the client with --skipApiVersionCheck";
+     letters, digits and hyphens), and that no archive or immutability rule covers the container; start an Azurite that is \
+     older than the client with --skipApiVersionCheck";
 
 type HttpEtag = azure_core::http::Etag;
 
