@@ -10,3 +10,7 @@ pub mod source;
 // Rank 1, rules: pure functions of their arguments.
 pub mod key;
 pub mod report;
+
+// Rank 4, edges: what meets the Functions host, the terminal and the operator.
+pub mod handler;
+pub mod log;
