@@ -90,11 +90,7 @@ async fn ready() -> Reply {
 async fn invoke(State(gate): State<Gate>, request: Request) -> Reply {
     let invocation = match accept(request).await {
         Ok(invocation) => invocation,
-        Err(refusal) => {
-            // The host drops the body of a 400, so this line is the only place that has the reason.
-            tracing::warn!("refused an invocation: {}", refusal.reason());
-            return Reply::bad_request(&refusal.reason());
-        }
+        Err(refusal) => return refuse(&refusal),
     };
     tracing::debug!("accepted {invocation}");
     match gate.run(invocation).await {
@@ -104,6 +100,16 @@ async fn invoke(State(gate): State<Gate>, request: Request) -> Reply {
             Reply::success(&["skipped, because the poll of an earlier invocation is still running".to_owned()])
         }
         Run::Broken => Reply::broken(),
+    }
+}
+
+/// The host drops the body of a 400, so the log line is the only place that has the reason.
+fn refuse(refusal: &Refusal) -> Reply {
+    tracing::warn!("refused an invocation: {}", refusal.reason());
+    let reply = Reply::bad_request(&refusal.reason());
+    match refusal {
+        Refusal::Unreadable { .. } => reply.closing(),
+        Refusal::NotJson(_) | Refusal::NotAnObject => reply,
     }
 }
 

@@ -3,8 +3,9 @@
 //! The envelope of a success is the host's (`Outputs`, `Logs`, `ReturnValue`). The body of any other answer is for a human
 //! with curl, because the host does not read it.
 
+use axum::http::HeaderValue;
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONNECTION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -12,20 +13,29 @@ use serde_json::{Value, json};
 pub(super) struct Reply {
     status: StatusCode,
     body: Value,
+    connection: Connection,
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy)]
+enum Connection {
+    Kept,
+    /// Part of the request is unread, so nothing else can follow it.
+    Closed,
 }
 
 impl Reply {
     pub(super) fn ready() -> Self {
-        Self { status: StatusCode::OK, body: json!({ "ready": true, "version": env!("CARGO_PKG_VERSION") }) }
+        Self::new(StatusCode::OK, json!({ "ready": true, "version": env!("CARGO_PKG_VERSION") }))
     }
 
     pub(super) fn success(lines: &[String]) -> Self {
-        Self { status: StatusCode::OK, body: json!({ "Outputs": {}, "Logs": lines, "ReturnValue": null }) }
+        Self::new(StatusCode::OK, json!({ "Outputs": {}, "Logs": lines, "ReturnValue": null }))
     }
 
     pub(super) fn failed(lines: &[String]) -> Self {
         let error = "the poll failed; the lines say why, and the log of the process has them too";
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, body: json!({ "error": error, "lines": lines }) }
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": error, "lines": lines }))
     }
 
     pub(super) fn broken() -> Self {
@@ -45,13 +55,26 @@ impl Reply {
         Self::error(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method, see the `allow` header")
     }
 
+    /// The last answer on its connection. A client that was not told would send its next request into a closed socket.
+    pub(super) fn closing(self) -> Self {
+        Self { connection: Connection::Closed, ..self }
+    }
+
     fn error(status: StatusCode, error: &str) -> Self {
-        Self { status, body: json!({ "error": error }) }
+        Self::new(status, json!({ "error": error }))
+    }
+
+    fn new(status: StatusCode, body: Value) -> Self {
+        Self { status, body, connection: Connection::Kept }
     }
 }
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        (self.status, [(CONTENT_TYPE, "application/json")], self.body.to_string()).into_response()
+        let mut response = (self.status, [(CONTENT_TYPE, "application/json")], self.body.to_string()).into_response();
+        if let Connection::Closed = self.connection {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }

@@ -1,0 +1,6 @@
+//! The journeys, in one binary that links once.
+
+#[cfg(test)]
+mod handler;
+#[cfg(test)]
+mod host;
