@@ -15,7 +15,7 @@
 //! is no secret in the protocol, so the worst that a caller can do is to start a poll that was not due.
 //!
 //! This module does not know what a poll does, which settings there are or who bound the socket (`app` and `cli` do).
-//! [`invocation`] reads the envelope, [`gate`] holds runs apart, [`reply`] has the answers.
+//! `invocation` reads the envelope, `gate` holds runs apart, `reply` has the answers.
 
 mod gate;
 mod invocation;
