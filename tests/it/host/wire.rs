@@ -12,7 +12,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
 /// No handler of ours takes this long in a test, and a test that hangs says nothing.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const VERSION: &str = "4.1045.200.25556";
 
 /// How the host sends the body.
@@ -128,9 +128,12 @@ impl Wire {
         Self { port, idle: Mutex::default(), opened: AtomicUsize::new(0) }
     }
 
-    /// Posts an invocation and judges the answer. Panics where the host would hang, and when no answer comes.
+    /// Posts an invocation and judges the answer; a connection that breaks is a failure. Panics where the host would hang.
     pub(crate) async fn invoke(&self, call: &Call) -> Verdict {
-        let answer = self.exchange(&call.bytes(self.port)).await;
+        let answer = match self.try_exchange(&call.bytes(self.port)).await {
+            Ok(answer) => answer,
+            Err(error) => return Verdict::Failed { reason: format!("HttpRequestException: {error}") },
+        };
         let verdict = Verdict::of(&answer);
         assert_ne!(verdict, Verdict::Hangs, "the host would wait for ever, then kill the process: {answer:?}");
         verdict
@@ -147,18 +150,23 @@ impl Wire {
         self.exchange(request.as_bytes()).await
     }
 
-    /// Sends raw bytes over an idle connection or a new one.
+    /// Sends raw bytes and returns the answer, which has to come.
     pub(crate) async fn exchange(&self, request: &[u8]) -> Answer {
+        self.try_exchange(request).await.expect("an answer")
+    }
+
+    /// Sends raw bytes over an idle connection or a new one.
+    async fn try_exchange(&self, request: &[u8]) -> io::Result<Answer> {
         let idle = self.idle.lock().unwrap().pop();
         let mut connection = match idle {
             Some(connection) => connection,
-            None => self.connect().await.expect("connect to the handler"),
+            None => self.connect().await?,
         };
-        let answer = timeout(ANSWER_WITHIN, connection.exchange(request)).await.expect("an answer in time").unwrap();
+        let answer = timeout(ANSWER_WITHIN, connection.exchange(request)).await.expect("an answer in time")?;
         if answer.header("connection") != Some("close") {
             self.idle.lock().unwrap().push(connection);
         }
-        answer
+        Ok(answer)
     }
 
     /// A new connection, which the caller may drop at any point.
@@ -302,6 +310,16 @@ mod tests {
     #[should_panic = "the host would wait for ever"]
     async fn an_answer_that_hangs_the_host_fails_the_test() {
         scripted("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.invoke(&Call::new("TimerFn", "{}")).await;
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_is_gone_or_goes_away_fails_the_invocation() {
+        let gone = Wire::at(super::super::process::free_port());
+        for wire in [gone, scripted("").await, scripted("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{").await] {
+            let verdict = wire.invoke(&Call::new("TimerFn", "{}")).await;
+            let Verdict::Failed { reason } = verdict else { panic!("{verdict:?}") };
+            assert!(reason.starts_with("HttpRequestException"), "{reason}");
+        }
     }
 
     #[tokio::test]
