@@ -8,12 +8,14 @@
 
 pub mod crash;
 mod dead_letter;
+mod health;
 mod hold;
 mod intake;
 mod ledger;
 mod post;
 mod stop;
 
+pub use health::tell_health;
 pub use intake::Filter;
 pub use post::{Destination, IN_FLIGHT};
 pub use stop::Limits;
@@ -510,6 +512,7 @@ impl<'a> Run<'a> {
         counts.unsent = (counts.new + counts.changed).saturating_sub(counts.sent + counts.dead_lettered);
         counts.requests = self.requests;
         counts.conflicts = self.ledger.conflicts;
+        counts.retries = self.limits.budget.retries();
         report.counts = counts;
         report.watermark = Some(self.ledger.checkpoint.position.watermark);
         report.catching_up = self.catching_up;

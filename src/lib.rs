@@ -29,3 +29,9 @@ pub mod vault;
 
 // Rank 3, the story: plan, fetch, set aside, map, batch, post, commit.
 pub mod cycle;
+
+// Rank 4, edges.
+pub mod app;
+pub mod cli;
+pub mod handler;
+pub mod log;

@@ -2,5 +2,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
 mod azurite;
+mod handler;
+mod host;
 mod settings;
 mod store;

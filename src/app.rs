@@ -1,0 +1,239 @@
+//! Settings to a working app: the only place where the parts are put together.
+//!
+//! An app lives as long as its process and runs one poll at a time. Instances and sources run side by side and fail
+//! separately: one that fails does not stop the others, and makes the poll fail in the end.
+
+use crate::cycle::{self, Destination, Filter, IN_FLIGHT, Job, Limits, Reach};
+use crate::darktrace::Client;
+use crate::http::{self, Clock, Deadline, SharedBudget, Trust};
+use crate::identity::{Tokens, storage_credential};
+use crate::ingestion::Endpoint;
+use crate::report::{Failure, FailureClass, Outcome, Phase, Report};
+use crate::secret::Secret;
+use crate::settings::{CaPem, Instance, PrivateToken, Settings, Storage};
+use crate::source::Source;
+use crate::store::{BlobAccess, Store};
+use crate::vault::VaultSecret;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// Sources that run at the same time. Each holds a piece of an answer and a batch that is being filled.
+const SIDE_BY_SIDE: usize = 16;
+
+/// The parts could not be put together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AssembleError(String);
+
+/// Everything that a poll needs.
+#[derive(Debug)]
+pub struct App {
+    work: Vec<Arc<Work>>,
+    destination: Arc<Destination>,
+    soft_deadline: Duration,
+    clock: Clock,
+    drain: watch::Receiver<bool>,
+}
+
+/// One source of one instance, with where its private token comes from.
+#[derive(Debug)]
+struct Work {
+    job: Job,
+    token: TokenSource,
+    destination: Arc<Destination>,
+    vault_audience: &'static str,
+}
+
+#[derive(Clone, Debug)]
+enum TokenSource {
+    Given(Secret),
+    Vault(Arc<VaultSecret>),
+}
+
+impl App {
+    /// Puts an app together. `drain` becomes true when the process is asked to end.
+    ///
+    /// # Errors
+    /// When a certificate file cannot be read, the system has no root certificates, or the store's address is of no use.
+    pub fn assemble(settings: &Settings, drain: watch::Receiver<bool>) -> Result<Self, AssembleError> {
+        let clock: Clock = http::system_clock;
+        let azure = http::azure_client().map_err(say)?;
+        let identity = http::identity_client().map_err(say)?;
+        let store = store(settings, &azure, &identity)?;
+        let destination = Arc::new(destination(settings, &azure, &identity, clock));
+        let mut work = Vec::new();
+        for instance in settings.instances.iter().filter(|instance| instance.enabled) {
+            let client = Arc::new(client(instance, clock)?);
+            let token = match &instance.private_token {
+                PrivateToken::Value(token) => TokenSource::Given(token.clone()),
+                PrivateToken::Uri(uri) => {
+                    TokenSource::Vault(Arc::new(VaultSecret::new(uri.clone(), azure.clone(), clock)))
+                }
+            };
+            for &source in &instance.sources {
+                let job = Job {
+                    instance: instance.name.clone(),
+                    source,
+                    client: Arc::clone(&client),
+                    filter: filter(instance, source),
+                    store: store.clone(),
+                    destination: Arc::clone(&destination),
+                    reach: reach(settings),
+                    clock,
+                    failed_runs: AtomicU32::new(0),
+                };
+                let (token, destination) = (token.clone(), Arc::clone(&destination));
+                let vault_audience = settings.cloud.vault_audience();
+                work.push(Arc::new(Work { job, token, destination, vault_audience }));
+            }
+        }
+        Ok(Self { work, destination, soft_deadline: settings.soft_deadline(), clock, drain })
+    }
+
+    /// One poll of everything, with its health rows. Logs a line for each source, warnings before it.
+    pub async fn poll(&self) -> Vec<Report> {
+        let run_id = uuid::Uuid::new_v4().to_string();
+        let deadline = Deadline::after(self.soft_deadline);
+        let gate = Arc::new(Semaphore::new(SIDE_BY_SIDE));
+        let mut running = JoinSet::new();
+        for (place, work) in self.work.iter().enumerate() {
+            let (work, gate) = (Arc::clone(work), Arc::clone(&gate));
+            let budget = SharedBudget::default();
+            let limits = Limits { deadline, drain: self.drain.clone(), budget, run_id: run_id.clone() };
+            running.spawn(async move {
+                let _turn = gate.acquire().await;
+                (place, work.run(limits).await)
+            });
+        }
+        let mut reports: Vec<Option<Report>> = vec![None; self.work.len()];
+        while let Some(ended) = running.join_next().await {
+            // A panic is a report of its own below.
+            if let Ok((place, report)) = ended {
+                log_report(&report);
+                reports[place] = Some(report);
+            }
+        }
+        let reports: Vec<Report> = reports
+            .into_iter()
+            .zip(&self.work)
+            .map(|(report, work)| report.unwrap_or_else(|| self.panicked(work, &run_id)))
+            .collect();
+        if let Err(reason) = cycle::tell_health(&self.destination, &reports, (self.clock)()).await {
+            tracing::warn!("darktrace: the health rows of this run were not stored: {reason}");
+        }
+        reports
+    }
+
+    fn panicked(&self, work: &Work, run_id: &str) -> Report {
+        let mut report = Report::begin(&work.job.instance, work.job.source, run_id, (self.clock)());
+        let message = "the run ended in a panic, which the line before names; please report it".to_owned();
+        report.outcome =
+            Outcome::Failed(Failure { class: FailureClass::Internal, phase: Phase::Run, status: None, message });
+        log_report(&report);
+        report
+    }
+}
+
+impl Work {
+    async fn run(&self, limits: Limits) -> Report {
+        let job = &self.job;
+        let token = match self.private_token().await {
+            Ok(token) => token,
+            Err(message) => {
+                let mut report = Report::begin(&job.instance, job.source, &limits.run_id, (job.clock)());
+                let class = FailureClass::Configuration;
+                report.outcome = Outcome::Failed(Failure { class, phase: Phase::Fetch, status: None, message });
+                return report;
+            }
+        };
+        let report = cycle::run(job, &token, limits).await;
+        if let (TokenSource::Vault(secret), Outcome::Failed(failure)) = (&self.token, &report.outcome)
+            && (failure.class, failure.phase) == (FailureClass::Configuration, Phase::Fetch)
+        {
+            // The master may have a new token: the next run reads it again.
+            secret.forget().await;
+        }
+        report
+    }
+
+    async fn private_token(&self) -> Result<Secret, String> {
+        match &self.token {
+            TokenSource::Given(token) => Ok(token.clone()),
+            TokenSource::Vault(secret) => {
+                let token =
+                    self.destination.tokens.get(self.vault_audience).await.map_err(|error| error.to_string())?;
+                secret.get(&token).await.map_err(|error| error.to_string())
+            }
+        }
+    }
+}
+
+fn log_report(report: &Report) {
+    for warning in &report.warnings {
+        tracing::warn!("darktrace {} {}: {warning}", report.instance, report.source);
+    }
+    if report.failed() {
+        tracing::error!("{}", report.line());
+    } else {
+        tracing::info!("{}", report.line());
+    }
+}
+
+fn store(settings: &Settings, azure: &reqwest::Client, identity: &reqwest::Client) -> Result<Store, AssembleError> {
+    match &settings.storage {
+        Storage::Directory(path) => Ok(Store::directory(path.clone())),
+        Storage::ConnectionString { text, container } => {
+            let access = BlobAccess::from_connection_string(text.expose()).map_err(say)?;
+            Store::blob(access, container, azure.clone()).map_err(say)
+        }
+        Storage::Account { blob_service, client_id, container } => {
+            let credential = storage_credential(&settings.credential, client_id.as_deref(), settings.cloud, identity);
+            let credential = credential.map_err(say)?;
+            let access = BlobAccess::Identity { service_url: blob_service.clone(), credential };
+            Store::blob(access, container, azure.clone()).map_err(say)
+        }
+    }
+}
+
+fn destination(settings: &Settings, azure: &reqwest::Client, identity: &reqwest::Client, clock: Clock) -> Destination {
+    let ingestion = &settings.ingestion;
+    Destination {
+        endpoint: Endpoint::new(&ingestion.endpoint, &ingestion.dcr_immutable_id, azure.clone(), clock),
+        tokens: Tokens::new(settings.credential.clone(), settings.cloud, identity.clone(), clock),
+        audience: settings.cloud.monitor_audience(),
+        permits: Semaphore::new(IN_FLIGHT),
+    }
+}
+
+fn client(instance: &Instance, clock: Clock) -> Result<Client, AssembleError> {
+    let authorities = match &instance.ca {
+        None => None,
+        Some(CaPem::Text(text)) => Some(text.clone()),
+        Some(CaPem::File(path)) => Some(std::fs::read_to_string(path).map_err(|error| {
+            AssembleError(format!("the file {} of DARKTRACE_CA_PEM cannot be read: {error}", path.display()))
+        })?),
+    };
+    let trust = Trust { authorities, pins: instance.pins.clone() };
+    let http = http::appliance_client(&trust).map_err(say)?;
+    Ok(Client::new(&instance.name, &instance.base_url, instance.public_token.clone(), http, clock))
+}
+
+fn filter(instance: &Instance, source: Source) -> Filter {
+    match source {
+        Source::ModelAlerts => {
+            Filter { min_score: instance.min_score, models_exclude: instance.models_exclude.clone() }
+        }
+        Source::AiAnalyst => Filter { min_score: instance.ai_min_score, models_exclude: Vec::new() },
+    }
+}
+
+const fn reach(settings: &Settings) -> Reach {
+    Reach { initial: settings.initial_lookback, fast: settings.fast_lookback, deep: settings.deep_sweep }
+}
+
+fn say(error: impl std::error::Error) -> AssembleError {
+    AssembleError(http::chain(&error))
+}

@@ -1,0 +1,90 @@
+//! The command line: arguments and settings to a command, its outcome to an exit code.
+//!
+//! Nothing here reads the environment: `main` hands it in as a function.
+
+mod poll;
+mod serve;
+
+use crate::settings::{HANDLER_PORT, Settings};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The usage was wrong, as the shell's convention has it.
+const USAGE: u8 = 64;
+/// A setting is missing or wrong.
+const CONFIGURATION: u8 = 78;
+/// Something failed.
+const FAILED: u8 = 1;
+
+/// The environment as a function.
+pub type Environment = fn(&str) -> Option<String>;
+
+/// Polls Darktrace and posts what is new to Microsoft Sentinel.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = LONG_ABOUT, after_help = AFTER_HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const LONG_ABOUT: &str = "Polls Darktrace and posts what is new to Microsoft Sentinel.\n\n\
+    In Azure the Functions host starts it as a custom handler and a timer asks it to poll. On a workstation `poll` does \
+    the same once. Settings are environment variables, as docs/settings.md lists them; all problems are told at once.";
+
+const AFTER_HELP: &str = "Without a command it serves when FUNCTIONS_CUSTOMHANDLER_PORT is set, as the Functions host sets it.\n\n\
+    Examples:\n  \
+    CHECKPOINT_DIR=./state darktrace-sentinel poll     one poll of the masters in the environment\n  \
+    darktrace-sentinel demo                            the whole story against simulators, without any cloud\n  \
+    func start                                         the function app on this machine";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the Functions host on 127.0.0.1 at FUNCTIONS_CUSTOMHANDLER_PORT.
+    Serve,
+    /// Poll every enabled instance once, print what happened, and exit with 0 only if nothing failed.
+    Poll,
+}
+
+/// Runs the command of `arguments`, the program's name first.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>, environment: Environment) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed pipe is no reason to fail.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let port = environment(HANDLER_PORT.name);
+    match arguments.command {
+        Some(Command::Serve) => serve::run(port.as_deref(), environment),
+        None if port.is_some() => serve::run(port.as_deref(), environment),
+        Some(Command::Poll) => poll::run(environment),
+        None => {
+            use clap::CommandFactory as _;
+            let _ = Arguments::command().print_help();
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// The settings, with the log set up to tell of them.
+fn settings(environment: Environment) -> Result<Settings, String> {
+    let settings = Settings::read(&environment).map_err(|problems| problems.to_string());
+    crate::log::init(settings.as_ref().map_or("", |settings| &settings.log_filter));
+    settings
+}
+
+/// One thread for a function app's single core; two where there are more, so that reading and posting overlap.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let several = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+    let mut builder = if several {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2);
+        builder
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    builder.enable_all().build()
+}

@@ -1,0 +1,151 @@
+//! `serve`: bound first, then everything that takes time.
+
+use super::{CONFIGURATION, Environment, FAILED, USAGE, runtime, settings};
+use crate::app::App;
+use crate::handler::{self, Poll, Summary};
+use crate::settings::{HANDLER_PORT, Settings};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OnceCell, watch};
+
+/// After a signal the run in progress has this long: 5 s for the posts under way, then its commit and its answer.
+const PATIENCE: Duration = Duration::from_secs(9);
+/// What a process that was ended by a signal exits with: 128 and the signal's number. Never 0, which the Functions host
+/// takes for a worker that need not be started again.
+const SIGINT: u8 = 130;
+const SIGTERM: u8 = 143;
+/// The server ended by itself, which it never should.
+const SOFTWARE: u8 = 70;
+
+pub(super) fn run(port: Option<&str>, environment: Environment) -> ExitCode {
+    let listener = match bind(port) {
+        Ok(listener) => listener,
+        Err((code, reason)) => {
+            crate::log::init("");
+            tracing::error!("{reason}");
+            return ExitCode::from(code);
+        }
+    };
+    let settings = settings(environment);
+    crate::log::install_panic_hook();
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("the runtime cannot be started: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let code = runtime.block_on(serve(listener, settings));
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+fn bind(port: Option<&str>) -> Result<TcpListener, (u8, String)> {
+    let name = HANDLER_PORT.name;
+    let Some(port) = port else {
+        return Err((
+            USAGE,
+            format!("{name} is not set; the Functions host sets it, and by hand any free port will do"),
+        ));
+    };
+    let port: u16 = port.trim().parse().map_err(|_| (CONFIGURATION, format!("{name} is not a port number")))?;
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|error| (FAILED, format!("127.0.0.1:{port} cannot be listened on: {error}")))
+}
+
+async fn serve(listener: TcpListener, settings: Result<Settings, String>) -> u8 {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!("the listener cannot be used: {error}");
+            return FAILED;
+        }
+    };
+    let (drain, drained) = watch::channel(false);
+    let poll = poll(settings, drained.clone());
+    let stop = wait_for(drained);
+    let mut server = tokio::spawn(handler::serve(listener, poll, stop));
+    let code = tokio::select! {
+        code = signal() => code,
+        _ = &mut server => {
+            tracing::error!("the server ended by itself");
+            return SOFTWARE;
+        }
+    };
+    tracing::info!("asked to end: no new work is begun, what is under way is finished and committed");
+    // Nobody listens any more only when the server is gone already.
+    let _ = drain.send(true);
+    let _ = tokio::time::timeout(PATIENCE, server).await;
+    code
+}
+
+async fn wait_for(mut drained: watch::Receiver<bool>) {
+    let _ = drained.wait_for(|drained| *drained).await;
+}
+
+async fn signal() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        // Without handlers the signals end the process, as they do any other.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => SIGTERM,
+        _ = int.recv() => SIGINT,
+    }
+}
+
+/// What an invocation does. The app is put together when it is first needed; with settings that are wrong the process
+/// stays up and every invocation says so, because one that ends over and over is given up by the host.
+fn poll(settings: Result<Settings, String>, drain: watch::Receiver<bool>) -> Poll {
+    let (settings, app) = (Arc::new(settings), Arc::new(OnceCell::new()));
+    if let Ok(settings) = settings.as_ref() {
+        announce(settings);
+    }
+    Arc::new(move |invocation| {
+        let (settings, app, drain) = (Arc::clone(&settings), Arc::clone(&app), drain.clone());
+        Box::pin(async move {
+            tracing::debug!("polling for {invocation}");
+            match assembled(&settings, &app, drain).await {
+                Ok(app) => summary(&app.poll().await),
+                Err(problem) => {
+                    tracing::error!("{problem}");
+                    Summary { failed: true, lines: vec![problem] }
+                }
+            }
+        })
+    })
+}
+
+async fn assembled<'a>(
+    settings: &Result<Settings, String>,
+    app: &'a OnceCell<App>,
+    drain: watch::Receiver<bool>,
+) -> Result<&'a App, String> {
+    let settings = settings.as_ref().map_err(Clone::clone)?;
+    app.get_or_try_init(|| async { App::assemble(settings, drain).map_err(|error| error.to_string()) }).await
+}
+
+fn announce(settings: &Settings) {
+    let instances = settings.instances.iter().filter(|instance| instance.enabled).count();
+    tracing::info!(
+        "darktrace-sentinel {}: {instances} of {} instances enabled, soft deadline {} s, Azure as {}",
+        env!("CARGO_PKG_VERSION"),
+        settings.instances.len(),
+        settings.soft_deadline().as_secs(),
+        settings.credential
+    );
+}
+
+fn summary(reports: &[crate::report::Report]) -> Summary {
+    let warnings = |report: &crate::report::Report| report.warnings.clone();
+    Summary {
+        failed: reports.iter().any(crate::report::Report::failed),
+        lines: reports.iter().flat_map(|report| warnings(report).into_iter().chain([report.line()])).collect(),
+    }
+}

@@ -1,0 +1,80 @@
+//! The answers, each a JSON object with the content type that the host insists on.
+//!
+//! The envelope of a success is the host's (`Outputs`, `Logs`, `ReturnValue`). The body of any other answer is for a human
+//! with curl, because the host does not read it.
+
+use axum::http::HeaderValue;
+use axum::http::StatusCode;
+use axum::http::header::{CONNECTION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// A status and a JSON object.
+pub(super) struct Reply {
+    status: StatusCode,
+    body: Value,
+    connection: Connection,
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy)]
+enum Connection {
+    Kept,
+    /// Part of the request is unread, so nothing else can follow it.
+    Closed,
+}
+
+impl Reply {
+    pub(super) fn ready() -> Self {
+        Self::new(StatusCode::OK, json!({ "ready": true, "version": env!("CARGO_PKG_VERSION") }))
+    }
+
+    pub(super) fn success(lines: &[String]) -> Self {
+        Self::new(StatusCode::OK, json!({ "Outputs": {}, "Logs": lines, "ReturnValue": null }))
+    }
+
+    pub(super) fn failed(lines: &[String]) -> Self {
+        let error = "the poll failed; the lines say why, and the log of the process has them too";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": error, "lines": lines }))
+    }
+
+    pub(super) fn broken() -> Self {
+        let error = "the poll panicked; the log has a line that begins with `panic at` and says where";
+        Self::error(StatusCode::INTERNAL_SERVER_ERROR, error)
+    }
+
+    pub(super) fn bad_request(reason: &str) -> Self {
+        Self::error(StatusCode::BAD_REQUEST, reason)
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::error(StatusCode::NOT_FOUND, "there is no function of this name; names are case-sensitive")
+    }
+
+    pub(super) fn wrong_method() -> Self {
+        Self::error(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method, see the `allow` header")
+    }
+
+    /// The last answer on its connection. A client that was not told would send its next request into a closed socket.
+    pub(super) fn closing(self) -> Self {
+        Self { connection: Connection::Closed, ..self }
+    }
+
+    fn error(status: StatusCode, error: &str) -> Self {
+        Self::new(status, json!({ "error": error }))
+    }
+
+    fn new(status: StatusCode, body: Value) -> Self {
+        Self { status, body, connection: Connection::Kept }
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, [(CONTENT_TYPE, "application/json")], self.body.to_string()).into_response();
+        if let Connection::Closed = self.connection {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
