@@ -10,3 +10,7 @@ pub mod source;
 // Rank 1, rules: pure functions of their arguments.
 pub mod key;
 pub mod report;
+
+// Rank S, simulators: for the `demo` command and the tests; they import nothing of the above.
+#[cfg(feature = "demo")]
+pub mod sim;
