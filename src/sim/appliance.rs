@@ -12,6 +12,7 @@ pub mod modes;
 pub mod records;
 
 mod answer;
+mod array;
 mod memory;
 mod selection;
 mod signature;
@@ -25,7 +26,7 @@ use super::server::{Running, Stop, Switch};
 use super::{calendar, locked, query};
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 use memory::Memory;
 use std::collections::BTreeMap;
@@ -253,6 +254,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
 struct Visit {
     shared: Arc<Shared>,
     number: usize,
+    method: Method,
     path: String,
     /// Path and query exactly as sent: what the signature is over.
     target: String,
@@ -278,7 +280,7 @@ impl Visit {
         };
         let number = locked(&shared.journal).arrived(seen);
         let target = uri.path_and_query().map_or_else(|| path.clone(), |target| target.as_str().to_owned());
-        Self { shared: Arc::clone(shared), number, path, target, query, headers }
+        Self { shared: Arc::clone(shared), number, method: request.method().clone(), path, target, query, headers }
     }
 
     fn header(&self, name: &str) -> Option<&str> {

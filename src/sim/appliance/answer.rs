@@ -1,5 +1,6 @@
 //! What goes over the wire: the proper answer, a refusal, or whatever a fault makes of it.
 
+use super::array::ArrayText;
 use super::faults::Fault;
 use super::modes::{Framing, Modes, WindowLimit};
 use super::selection::{self, BadInput, Parameters, Selection};
@@ -8,13 +9,11 @@ use super::{Shared, Visit};
 use crate::sim::body::{self, Chunks};
 use crate::sim::{calendar, locked};
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use serde_json::json;
 
-/// Bytes gathered before they are handed to the server.
-const CHUNK: usize = 32 * 1024;
 const LOGIN_PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Log In | Darktrace</title></head>\
                           <body><form action=\"/login\"><input name=\"username\"></form></body></html>\n";
 
@@ -83,7 +82,7 @@ pub(super) async fn answer(shared: &Shared, visit: &Visit, modes: &Modes, fault:
     if let Some(refusal) = refused(shared, visit, modes) {
         return refusal;
     }
-    match route(&visit.path) {
+    match route(visit) {
         Route::Status => status(shared.now_ms()),
         Route::Nowhere => Answer::redirect("/login"),
         route => match select(shared, visit, modes, route) {
@@ -157,12 +156,14 @@ enum Route {
     Nowhere,
 }
 
-fn route(path: &str) -> Route {
-    match path {
+fn route(visit: &Visit) -> Route {
+    match visit.path.as_str() {
+        // Everything that is simulated only reads.
+        _ if visit.method != Method::GET => Route::Nowhere,
         "/modelbreaches" => Route::Alerts(None),
         "/aianalyst/incidentevents" => Route::Events,
         "/status" => Route::Status,
-        _ => {
+        path => {
             let pbid = path.strip_prefix("/modelbreaches/").and_then(|pbid| pbid.parse().ok());
             pbid.map_or(Route::Nowhere, |pbid| Route::Alerts(Some(pbid)))
         }
@@ -204,55 +205,73 @@ fn select(shared: &Shared, visit: &Visit, modes: &Modes, route: Route) -> Result
     })
 }
 
+/// What happens to the bytes of a proper answer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Damage {
+    /// The text stops in the middle.
+    half: bool,
+    /// The connection closes at the end of the bytes.
+    cut: bool,
+    /// The announced length is too large.
+    overstated: bool,
+    /// Bytes, and the pause before each piece of so many.
+    slow: Option<(usize, u64)>,
+}
+
+impl Damage {
+    fn of(fault: Option<&Fault>) -> Self {
+        let none = Self::default();
+        match fault {
+            Some(Fault::TornBody) => Self { half: true, cut: true, ..none },
+            Some(Fault::UnfinishedArray) => Self { half: true, ..none },
+            Some(Fault::WrongLength) => Self { cut: true, overstated: true, ..none },
+            Some(Fault::SlowBody { bytes, every_ms }) => Self { slow: Some((*bytes, *every_ms)), ..none },
+            _ => none,
+        }
+    }
+}
+
 async fn array(shared: &Shared, visit: &Visit, modes: &Modes, selection: Selection, fault: Option<&Fault>) -> Answer {
     let ask = Parameters(&visit.query);
     let width = match ask.window() {
         Ok((Some(start), Some(end))) => end.saturating_sub(start),
         _ => i64::MAX,
     };
-    let torn = match modes.widest_window {
+    let mut damage = Damage::of(fault);
+    match modes.widest_window {
         Some(WindowLimit::Status500(limit)) if width > limit => {
             return Answer::json(500, &json!({"error": "500 Internal Server Error"}));
         }
-        Some(WindowLimit::Torn(limit)) => width > limit,
-        _ => false,
-    } || fault == Some(&Fault::TornBody);
-    let half = torn || fault == Some(&Fault::UnfinishedArray);
-    let text = ArrayText::new(selection, half, filler(fault, ask, shared.now_ms()));
-    if fault == Some(&Fault::WrongLength) {
-        return Answer::streamed(body::then_cut(body::of(text.clone())))
-            .with(header::CONTENT_LENGTH, (text.bytes() + 100).to_string());
+        Some(WindowLimit::Torn(limit)) if width > limit => damage = Damage::of(Some(&Fault::TornBody)),
+        _ => {}
     }
-    let slow = match fault {
-        Some(Fault::SlowBody { bytes, every_ms }) => Some((*bytes, *every_ms)),
-        _ => None,
-    };
-    framed(visit, modes, text, torn, slow).await
+    let first = filler(fault, ask, shared.now_ms());
+    framed(visit, modes, ArrayText::new(selection, first, damage.half), damage).await
 }
 
-async fn framed(visit: &Visit, modes: &Modes, text: ArrayText, torn: bool, slow: Option<(usize, u64)>) -> Answer {
+async fn framed(visit: &Visit, modes: &Modes, text: ArrayText, damage: Damage) -> Answer {
     let accepted = visit.header("accept-encoding").is_some_and(|value| value.contains("gzip"));
     let zipped = modes.gzip && accepted;
-    let mut length = None;
+    let announced = modes.framing == Framing::ContentLength || damage.overstated;
     let mut body = body::of(text.clone());
+    let mut length = None;
     if zipped {
         body = body::gzip(body);
     }
-    if modes.framing == Framing::ContentLength {
+    if zipped && announced {
+        // The length of compressed text is known only when it is there; it is small.
+        let bytes = body::collected(body).await.unwrap_or_default();
+        length = Some(bytes.len());
+        body = body::of(std::iter::once(bytes));
+    } else if announced {
         length = Some(text.bytes());
-        if zipped {
-            // The length of compressed text is known only when it is there; it is small.
-            let bytes = body::collected(body).await.unwrap_or_default();
-            length = Some(bytes.len());
-            body = body::of(std::iter::once(bytes));
-        }
     }
-    if let Some((bytes, every_ms)) = slow {
+    if let Some((bytes, every_ms)) = damage.slow {
         body = body::slow(body, bytes, every_ms);
     }
-    if torn {
-        // The length that a torn answer announces is that of the whole; any that is too large will do.
-        length = length.map(|length| length * 2 + 100);
+    if damage.cut {
+        // Half a text with its own length would be whole for HTTP, so the length is overstated then, too.
+        length = length.map(|length| length + 100);
         body = body::then_cut(body);
     }
     let mut answer = Answer::streamed(body);
@@ -275,82 +294,4 @@ fn bomb(mebibytes: usize) -> Chunks {
     let blanks = Bytes::from(vec![b' '; 1 << 20]);
     let open = std::iter::once(Bytes::from_static(b"["));
     body::gzip(body::of(open.chain(std::iter::repeat_n(blanks, mebibytes)).chain([Bytes::from_static(b"]")])))
-}
-
-/// The text of an array of records, told record by record while the client reads.
-#[derive(Clone, Debug)]
-struct ArrayText {
-    selection: Selection,
-    first: Option<String>,
-    next: usize,
-    /// Stops in the middle of the middle record.
-    half: bool,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Before,
-    Within,
-    Over,
-}
-
-impl ArrayText {
-    const fn new(selection: Selection, half: bool, first: Option<String>) -> Self {
-        Self { selection, first, next: 0, half, state: State::Before }
-    }
-
-    /// How many bytes it will be.
-    fn bytes(&self) -> usize {
-        self.clone().map(|chunk| chunk.len()).sum()
-    }
-
-    fn record(&mut self, chunk: &mut String) {
-        let text = self.selection.text(self.next);
-        if self.half && self.next == self.selection.len() / 2 {
-            let middle = text.floor_char_boundary(text.len() / 2);
-            chunk.push_str(&text[..middle]);
-            self.state = State::Over;
-            return;
-        }
-        chunk.push_str(&text);
-        self.next += 1;
-        if self.next < self.selection.len() {
-            chunk.push(',');
-        }
-    }
-
-    fn open(&mut self, chunk: &mut String) {
-        chunk.push('[');
-        self.state = State::Within;
-        if let Some(first) = self.first.take() {
-            chunk.push_str(&first);
-            if self.selection.len() > 0 {
-                chunk.push(',');
-            }
-        }
-    }
-
-    fn close(&mut self, chunk: &mut String) {
-        if !self.half {
-            chunk.push(']');
-        }
-        self.state = State::Over;
-    }
-}
-
-impl Iterator for ArrayText {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
-        let mut chunk = String::new();
-        while chunk.len() < CHUNK && self.state != State::Over {
-            match self.state {
-                State::Before => self.open(&mut chunk),
-                _ if self.next < self.selection.len() => self.record(&mut chunk),
-                _ => self.close(&mut chunk),
-            }
-        }
-        (!chunk.is_empty()).then(|| chunk.into())
-    }
 }

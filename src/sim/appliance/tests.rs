@@ -292,7 +292,7 @@ async fn damaged_bodies_are_noticed_by_a_client_or_else_break_off_in_silence() {
     let (status, text) = get(&appliance, ALL).await;
     assert_eq!(status, 200);
     assert!(text.starts_with("[{") && serde_json::from_str::<Value>(&text).is_err());
-    assert_eq!(text.matches("\"creationTime\"").count(), 10);
+    assert_eq!(text.matches("\"triggeredComponents\"").count(), 10);
 }
 
 #[tokio::test]
@@ -400,7 +400,7 @@ async fn a_window_that_is_too_wide_fails_and_a_narrower_one_does_not() {
 #[tokio::test]
 async fn a_large_answer_is_streamed_and_whole() {
     let appliance = appliance().await;
-    let issued = appliance.issue_many(10_000, T, T + 3_600_000);
+    let issued = appliance.issue_many(3000, T, T + 3_600_000);
     appliance.set_modes(Modes { framing: Framing::ContentLength, ..Modes::default() });
     let target =
         format!("/modelbreaches?creationtime=true&endtime={}&historicmodelonly=true&starttime={T}", T + 3_600_000);
@@ -414,7 +414,7 @@ async fn a_large_answer_is_streamed_and_whole() {
         text.extend_from_slice(&bytes);
     }
     assert_eq!(received, announced);
-    assert!(received > 20_000_000 && biggest < 1 << 20, "{received} bytes, chunks up to {biggest}");
+    assert!(received > 6_000_000 && biggest < 1 << 20, "{received} bytes, chunks up to {biggest}");
     let alerts: Vec<Value> = serde_json::from_slice(&text).unwrap();
     let pbids: Vec<i64> = alerts.iter().map(|alert| alert["pbid"].as_i64().unwrap()).collect();
     assert_eq!(pbids, issued.collect::<Vec<_>>());
@@ -426,4 +426,26 @@ async fn a_stopped_appliance_refuses_connections() {
     assert_eq!(get(&appliance, "/status").await.0, 200);
     appliance.shutdown().await;
     assert!(signed(&appliance, "/status").send().await.unwrap_err().is_connect());
+}
+
+#[tokio::test]
+async fn an_appliance_ends_with_its_last_handle() {
+    let appliance = appliance().await;
+    let other = appliance.clone();
+    let address = appliance.base_url().strip_prefix("http://").unwrap().to_owned();
+    drop(appliance);
+    assert!(TcpStream::connect(&address).await.is_ok());
+    drop(other);
+    let closed = async { while TcpStream::connect(&address).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(5), closed).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_appliance_can_be_served_by_someone_else() {
+    let appliance = appliance().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(listener, appliance.router()).into_future());
+    let response = client().get(format!("http://{address}/status")).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), appliance.seen().len()), (302, 1));
 }
