@@ -115,14 +115,17 @@ async fn the_window_is_on_creation_time_only_when_asked_and_honoured() {
 }
 
 #[tokio::test]
-async fn a_late_alert_exists_only_from_its_moment_on() {
+async fn a_late_record_exists_only_from_its_moment_on() {
     let appliance = appliance().await;
     let now = appliance.now_ms();
     let late = AlertSpec { visible_from_ms: Some(now + 60_000), ..alert_at(now - 5000, now - 4000) };
     let pbid = appliance.issue_alert(late);
+    appliance.issue_event(EventSpec { visible_from_ms: Some(now + 60_000), ..EventSpec::default() });
     assert!(pbids(&appliance, ALL).await.is_empty());
+    assert!(list(&appliance, "/aianalyst/incidentevents").await.is_empty());
     appliance.set_modes(Modes { skew_ms: 61_000, ..Modes::default() });
     assert_eq!(pbids(&appliance, ALL).await, [pbid]);
+    assert_eq!(list(&appliance, "/aianalyst/incidentevents").await.len(), 1);
 }
 
 #[tokio::test]

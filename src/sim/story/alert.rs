@@ -82,10 +82,11 @@ fn model_value(number: usize, name: &str, shape: &AlertShape) -> Value {
 }
 
 fn components(model: &Model, facts: &AlertFacts, shape: &AlertShape, device: &Value, dice: &mut Dice) -> Vec<Value> {
+    let did = device["did"].as_i64().unwrap_or(-1);
     let how_many = if model.kind == Kind::External { dice.within(1, 2) } else { 1 };
     (0..how_many)
         .map(|n| {
-            let mut component = component(model, facts, shape, n, dice);
+            let mut component = component(model, facts, shape, (n, did), dice);
             if !shape.device_at_top {
                 component["device"] = device.clone();
             }
@@ -94,7 +95,8 @@ fn components(model: &Model, facts: &AlertFacts, shape: &AlertShape, device: &Va
         .collect()
 }
 
-fn component(model: &Model, facts: &AlertFacts, shape: &AlertShape, n: i64, dice: &mut Dice) -> Value {
+/// Component `n` of an alert about device `did`.
+fn component(model: &Model, facts: &AlertFacts, shape: &AlertShape, (n, did): (i64, i64), dice: &mut Dice) -> Value {
     let cid = 9000 + n;
     let mut component = json!({
         "time": facts.time_ms, "cbid": facts.pbid * 3 + n, "cid": cid, "chid": cid + 700, "size": dice.within(1, 900),
@@ -102,18 +104,18 @@ fn component(model: &Model, facts: &AlertFacts, shape: &AlertShape, n: i64, dice
         "logic": {"data": {"left": {"left": "A", "operator": "AND", "right": "C"}, "operator": "OR",
             "right": {"left": "B", "operator": "AND", "right": "C"}}, "version": "v0.1"},
     });
-    let message = facts.message.as_deref();
+    let message = facts.message.as_deref().unwrap_or(model.message);
     let filters = match model.kind {
         Kind::External => external(&mut component, message, dice),
         Kind::Internal => internal(&mut component, message, shape, dice),
-        Kind::Saas => saas(&mut component, message, dice),
-        Kind::System => system(&mut component, message, dice),
+        Kind::Saas => saas(&mut component, message, did, dice),
+        Kind::System => system(&mut component, message),
     };
     component["triggeredFilters"] = filters.into();
     component
 }
 
-fn external(component: &mut Value, message: Option<&str>, dice: &mut Dice) -> Vec<Value> {
+fn external(component: &mut Value, message: &str, dice: &mut Dice) -> Vec<Value> {
     let to = cast::endpoint(dice);
     let port = dice.pick(&[443, 80, 8443, 53, 4444]);
     component["metric"] = json!({"mlid": 16, "name": "externalconnections", "label": "External Connections"});
@@ -129,14 +131,14 @@ fn external(component: &mut Value, message: Option<&str>, dice: &mut Dice) -> Ve
         ("Destination port", &port.to_string()),
         ("ASN", to.asn),
         ("Country", to.country),
-        ("Message", message.unwrap_or("The connections repeat every 60 seconds")),
+        ("Message", message),
         ("User agent", "sample-agent/2.1"),
         ("Proxied connection", ""),
     ]));
     filters
 }
 
-fn internal(component: &mut Value, message: Option<&str>, shape: &AlertShape, dice: &mut Dice) -> Vec<Value> {
+fn internal(component: &mut Value, message: &str, shape: &AlertShape, dice: &mut Dice) -> Vec<Value> {
     let (hostname, ip) = cast::host(dice.within(1, 400));
     let port = dice.pick(&[445, 3389, 22, 135]);
     component["metric"] = json!({"mlid": 17, "name": "internalconnections", "label": "Internal Connections"});
@@ -149,18 +151,18 @@ fn internal(component: &mut Value, message: Option<&str>, shape: &AlertShape, di
         ("Destination port", &port.to_string()),
         // The numeric form of the enumeration is what a client gets that does not ask for words.
         ("Internal source device type", if shape.expand_enums { "Desktop" } else { "6" }),
-        ("Message", message.unwrap_or("SMB session with delete rights")),
+        ("Message", message),
     ]));
     filters
 }
 
-fn saas(component: &mut Value, message: Option<&str>, dice: &mut Dice) -> Vec<Value> {
-    let (platform, user) = cast::account(dice);
+fn saas(component: &mut Value, message: &str, did: i64, dice: &mut Dice) -> Vec<Value> {
+    let (platform, user) = cast::account(did);
     let from = cast::endpoint(dice);
     component["metric"] = json!({"mlid": 210, "name": "dtsaaslogin", "label": "SaaS Login"});
     let mut filters = vec![condition("A", "SaaS platform", "is", platform, platform)];
     filters.extend(displays(&[
-        ("Event details", message.unwrap_or("Login succeeded without a second factor")),
+        ("Event details", message),
         ("Message", &format!("{user} logged in from {}", from.country)),
         ("Actor", &user),
         ("Source IP", &from.ip),
@@ -170,11 +172,10 @@ fn saas(component: &mut Value, message: Option<&str>, dice: &mut Dice) -> Vec<Va
     filters
 }
 
-fn system(component: &mut Value, message: Option<&str>, dice: &mut Dice) -> Vec<Value> {
+fn system(component: &mut Value, message: &str) -> Vec<Value> {
     component["metric"] = json!({"mlid": 207, "name": "dtsystem", "label": "System"});
-    let silent = format!("Probe 192.0.2.{} was last heard of {} minutes ago", dice.within(1, 9), dice.within(10, 90));
     let mut filters = vec![condition("B", "System message", "is", "Probe error", "Probe error")];
-    filters.extend(displays(&[("Event details", message.unwrap_or(&silent)), ("System message", "Probe error")]));
+    filters.extend(displays(&[("Event details", message), ("System message", "Probe error")]));
     filters
 }
 
@@ -230,7 +231,9 @@ mod tests {
         for seed in 0..50 {
             assert_eq!(told(seed, Subject::System, &FLAT)["device"], json!({"did": -1}));
             let user = told(seed, Subject::SaasUser, &FLAT);
-            assert!(user["device"]["hostname"].as_str().unwrap().starts_with("SaaS::"), "{user}");
+            let actor = &user["triggeredComponents"][0]["triggeredFilters"][3]["trigger"]["value"];
+            let hostname = user["device"]["hostname"].as_str().unwrap();
+            assert!(hostname.starts_with("SaaS::") && hostname.ends_with(actor.as_str().unwrap()), "{user}");
             let host = told(seed, Subject::Host, &FLAT);
             assert!(host["device"]["ip"].as_str().unwrap().starts_with("10."), "{host}");
             let filters = host["triggeredComponents"][0]["triggeredFilters"].as_array().unwrap();

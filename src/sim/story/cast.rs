@@ -63,8 +63,9 @@ pub(super) fn endpoint(dice: &mut Dice) -> Endpoint {
     }
 }
 
-/// The platform and the user of a cloud service.
-pub(super) fn account(dice: &mut Dice) -> (&'static str, String) {
+/// The platform and the user of a cloud service behind device `did`.
+pub(super) fn account(did: i64) -> (&'static str, String) {
+    let mut dice = Dice::new(did.unsigned_abs());
     (dice.pick(&PLATFORMS), format!("{}@company.example", dice.pick(&PEOPLE)))
 }
 
@@ -98,8 +99,8 @@ pub(super) fn device(did: i64, seen_ms: i64) -> Value {
 }
 
 fn saas_device(did: i64, seen_ms: i64) -> Value {
-    let mut dice = Dice::new(did.unsigned_abs());
-    let (platform, user) = account(&mut dice);
+    let mut dice = Dice::new(did.unsigned_abs() << 8);
+    let (platform, user) = account(did);
     let ip = dice.chance(60).then(|| endpoint(&mut dice).ip);
     json!({
         "did": did, "ip": ip, "sid": -9, "hostname": format!("SaaS::{platform}: {user}"),

@@ -1,6 +1,6 @@
 //! An AI Analyst incident event (`/aianalyst/incidentevents`), told from facts that can grow.
 
-use super::{Dice, cast};
+use super::{Dice, Subject, cast};
 use serde_json::{Value, json};
 
 /// What is fixed about an event at one moment; the rest follows from the seed.
@@ -106,12 +106,13 @@ fn summary(name: &str, plot: &Plot) -> String {
 
 fn device(plot: &Plot, dice: &mut Dice) -> Value {
     if plot.summariser == "SaasHijackSummary" {
-        let (platform, user) = cast::account(dice);
+        let did = cast::device_number(dice, Subject::SaasUser);
+        let (platform, user) = cast::account(did);
         let hostname = format!("SaaS::{platform}: {user}");
         return json!({"identifier": hostname, "hostname": hostname, "ip": null, "mac": null, "subnet": null,
-            "did": dice.within(5000, 5039), "sid": -9});
+            "did": did, "sid": -9});
     }
-    let did = dice.within(1, 400);
+    let did = cast::device_number(dice, Subject::Host);
     let (hostname, ip) = cast::host(did);
     json!({"identifier": hostname, "hostname": hostname, "ip": ip, "mac": null, "subnet": null, "did": did,
         "sid": did / 250 + 1})

@@ -22,18 +22,24 @@ pub(super) struct Model {
     pub(super) compliance: bool,
     /// Name and number of techniques of MITRE ATT&CK.
     pub(super) techniques: &'static [(&'static str, &'static str)],
+    /// The tactic that the techniques belong to.
+    pub(super) tactic: &'static str,
     pub(super) tags: &'static [&'static str],
+    /// What its alerts say was seen.
+    pub(super) message: &'static str,
     pub(super) description: &'static str,
 }
 
 const fn model(name: &'static str, kind: Kind, priority: u8, description: &'static str) -> Model {
-    Model { name, kind, priority, compliance: false, techniques: &[], tags: &[], description }
+    Model { name, kind, priority, compliance: false, techniques: &[], tactic: "", tags: &[], message: "", description }
 }
 
 /// All of them.
 pub(super) static MODELS: [Model; 12] = [
     Model {
         techniques: &[("Web Protocols", "T1071.001"), ("Non-Standard Port", "T1571")],
+        tactic: "command-and-control",
+        message: "Connections of 312 bytes every 60 seconds",
         tags: &["", "AP: C2 Comms"],
         ..model(
             "Compromise::Regular Calls To A Rare Host",
@@ -46,6 +52,8 @@ pub(super) static MODELS: [Model; 12] = [
     },
     Model {
         techniques: &[("Exfiltration Over Web Service", "T1567")],
+        tactic: "exfiltration",
+        message: "3.4 GB sent within 40 minutes",
         tags: &["AP: Egress"],
         ..model(
             "Anomalous Connection::Large Upload To A New Host",
@@ -57,6 +65,8 @@ pub(super) static MODELS: [Model; 12] = [
     },
     Model {
         techniques: &[("Ingress Tool Transfer", "T1105")],
+        tactic: "command-and-control",
+        message: "Program of 1.2 MB fetched over HTTP",
         ..model(
             "Anomalous File::Program From A Rare Location",
             Kind::External,
@@ -67,6 +77,8 @@ pub(super) static MODELS: [Model; 12] = [
     },
     Model {
         techniques: &[("DNS", "T1071.004")],
+        tactic: "command-and-control",
+        message: "2,114 lookups of names under one domain",
         ..model(
             "Compromise::Data Hidden In Name Lookups",
             Kind::External,
@@ -77,6 +89,7 @@ pub(super) static MODELS: [Model; 12] = [
     },
     Model {
         compliance: true,
+        message: "Session of a remote control program",
         tags: &["", "Compliance"],
         ..model(
             "Compliance::Remote Control Software",
@@ -88,6 +101,8 @@ pub(super) static MODELS: [Model; 12] = [
     },
     Model {
         techniques: &[("Remote Services", "T1021"), ("SMB/Windows Admin Shares", "T1021.002")],
+        tactic: "lateral-movement",
+        message: "Session with administrative rights opened",
         tags: &["AP: Lateral Movement"],
         ..model(
             "Device::Unusual Administrative Session",
@@ -99,6 +114,8 @@ pub(super) static MODELS: [Model; 12] = [
     },
     Model {
         techniques: &[("Network Service Discovery", "T1046")],
+        tactic: "discovery",
+        message: "Tried 212 addresses on 9 ports",
         ..model(
             "Device::Many Internal Connection Attempts",
             Kind::Internal,
@@ -109,6 +126,8 @@ pub(super) static MODELS: [Model; 12] = [
     },
     Model {
         techniques: &[("Data Encrypted for Impact", "T1486")],
+        tactic: "impact",
+        message: "1,480 files rewritten under new names",
         tags: &["AP: Impact"],
         ..model(
             "Unusual Activity::Files Rewritten On A Share",
@@ -121,6 +140,8 @@ pub(super) static MODELS: [Model; 12] = [
     },
     Model {
         techniques: &[("Cloud Accounts", "T1078.004")],
+        tactic: "initial-access",
+        message: "Login succeeded without a second factor",
         ..model(
             "SaaS::Access::Login From An Unusual Place",
             Kind::Saas,
@@ -131,6 +152,8 @@ pub(super) static MODELS: [Model; 12] = [
     },
     Model {
         techniques: &[("Email Forwarding Rule", "T1114.003")],
+        tactic: "collection",
+        message: "Rule created: move all mail to an archive folder",
         ..model(
             "SaaS::Compliance::New Mailbox Rule",
             Kind::Saas,
@@ -139,20 +162,26 @@ pub(super) static MODELS: [Model; 12] = [
              rules that hide replies are a sign of a stolen account.",
         )
     },
-    model(
-        "System::Source Of Traffic Is Silent",
-        Kind::System,
-        3,
-        "A part of the deployment has stopped to deliver traffic or to answer.\n\nAction: Look at the system message, then \
+    Model {
+        message: "Probe 192.0.2.7 was last heard of 18 minutes ago",
+        ..model(
+            "System::Source Of Traffic Is Silent",
+            Kind::System,
+            3,
+            "A part of the deployment has stopped to deliver traffic or to answer.\n\nAction: Look at the system message, then \
          at the part it names.",
-    ),
-    model(
-        "Unusual Activity::New Kind Of Device Behaviour",
-        Kind::Internal,
-        0,
-        "A device does something that neither it nor its neighbours did before. Alone this says little; it helps to \
+        )
+    },
+    Model {
+        message: "First use of this service by any device of its kind",
+        ..model(
+            "Unusual Activity::New Kind Of Device Behaviour",
+            Kind::Internal,
+            0,
+            "A device does something that neither it nor its neighbours did before. Alone this says little; it helps to \
          understand the alerts around it.",
-    ),
+        )
+    },
 ];
 
 /// The numbers of the models that tell of `subject`.
@@ -216,7 +245,7 @@ pub(super) fn value(number: usize, name: &str, version: u32) -> Value {
         "version": version, "priority": model.priority, "category": model.category(), "compliance": model.compliance,
     });
     if !techniques.is_empty() {
-        value["mitre"] = json!({"tactics": ["command-and-control"], "techniques": techniques});
+        value["mitre"] = json!({"tactics": [model.tactic], "techniques": techniques});
     }
     value
 }
