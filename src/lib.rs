@@ -35,3 +35,7 @@ pub mod app;
 pub mod cli;
 pub mod handler;
 pub mod log;
+
+// Rank S, simulators: for the `demo` command and the tests; they import nothing of the above.
+#[cfg(feature = "demo")]
+pub mod sim;

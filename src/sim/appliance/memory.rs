@@ -1,0 +1,188 @@
+//! The records that exist on the appliance.
+
+use super::records::{AlertSpec, EventSpec, Growth, Issued, IssuedAlert, IssuedEvent, Period};
+use crate::sim::story::Dice;
+use crate::sim::story::alert::AlertFacts;
+use crate::sim::story::bulk::Teller;
+use crate::sim::story::event::EventFacts;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// Alerts of a young appliance begin here; real ones count in tens of thousands.
+const FIRST_PBID: i64 = 25_001;
+
+/// All records, in the order of creation. They are shared with answers under way, which keep the state of their request.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) alerts: Vec<Arc<Alert>>,
+    pub(super) events: Vec<Arc<Event>>,
+    next_pbid: i64,
+    serial: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Alert {
+    pub(super) issued: IssuedAlert,
+    pub(super) body: AlertBody,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum AlertBody {
+    Told(Box<AlertFacts>),
+    Bulk,
+    Raw(String),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) visible_from_ms: i64,
+    pub(super) revisions: usize,
+    pub(super) facts: EventFacts,
+    pub(super) raw: Option<String>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { alerts: Vec::new(), events: Vec::new(), next_pbid: FIRST_PBID, serial: 0 }
+    }
+}
+
+impl Memory {
+    pub(super) fn issue_alert(&mut self, spec: AlertSpec, now_ms: i64) -> i64 {
+        let seed = self.next_seed();
+        let mut dice = Dice::new(seed);
+        let delay = dice.within(1, 10) * 1000;
+        let creation_ms = spec.creation_ms.or(spec.time_ms.map(|time| time + delay)).unwrap_or(now_ms);
+        // Real times have whole seconds.
+        let time_ms = spec.time_ms.unwrap_or_else(|| (creation_ms - delay).div_euclid(1000) * 1000);
+        let facts = AlertFacts {
+            seed,
+            pbid: spec.pbid.unwrap_or_else(|| self.next_pbid()),
+            time_ms,
+            creation_ms,
+            acknowledged: spec.acknowledged,
+            score: spec.score.unwrap_or_else(|| hundredths(dice.within(20, 99))),
+            subject: spec.subject,
+            model_name: spec.model,
+            message: spec.message,
+        };
+        let issued = IssuedAlert {
+            pbid: facts.pbid,
+            time_ms,
+            creation_ms,
+            visible_from_ms: spec.visible_from_ms.unwrap_or(i64::MIN),
+            acknowledged: spec.acknowledged,
+            score: facts.score,
+            is_raw: spec.raw.is_some(),
+        };
+        let pbid = facts.pbid;
+        let body = spec.raw.map_or_else(|| AlertBody::Told(Box::new(facts)), AlertBody::Raw);
+        self.alerts.push(Arc::new(Alert { issued, body }));
+        pbid
+    }
+
+    pub(super) fn issue_many(&mut self, n: usize, from_ms: i64, to_ms: i64) -> RangeInclusive<i64> {
+        let first = self.next_pbid;
+        let total = i128::try_from(n.max(1)).unwrap_or(1);
+        for k in 0..n {
+            let offset = i128::from(to_ms - from_ms) * i128::try_from(k).unwrap_or(0) / total;
+            let creation_ms = from_ms + i64::try_from(offset).unwrap_or(0);
+            let pbid = self.next_pbid();
+            let issued = IssuedAlert {
+                pbid,
+                time_ms: creation_ms - 2000,
+                creation_ms,
+                visible_from_ms: i64::MIN,
+                acknowledged: false,
+                score: Teller::score(pbid),
+                is_raw: false,
+            };
+            self.alerts.push(Arc::new(Alert { issued, body: AlertBody::Bulk }));
+        }
+        first..=self.next_pbid - 1
+    }
+
+    pub(super) fn issue_event(&mut self, spec: EventSpec, now_ms: i64) -> String {
+        let seed = self.next_seed();
+        let mut dice = Dice::new(seed);
+        let created_ms = spec.created_ms.unwrap_or(now_ms);
+        let uuid = spec.uuid.unwrap_or_else(|| dice.uuid());
+        let usual = Period { start_ms: created_ms - 3_600_000, end_ms: created_ms - 600_000 };
+        let periods = if spec.periods.is_empty() { vec![usual] } else { spec.periods };
+        let facts = EventFacts {
+            seed,
+            created_ms,
+            periods: periods.iter().map(|period| (period.start_ms, period.end_ms)).collect(),
+            score: spec.score.unwrap_or_else(|| hundredths(dice.within(2000, 9900))),
+            title: spec.title,
+            group: spec.group.unwrap_or_else(|| format!("g{uuid}")),
+            previous_groups: Vec::new(),
+            acknowledged: spec.acknowledged,
+            pinned: spec.pinned,
+            related: if spec.related.is_empty() { vec![self.next_pbid - 1] } else { spec.related },
+            uuid: uuid.clone(),
+        };
+        let visible_from_ms = spec.visible_from_ms.unwrap_or(i64::MIN);
+        self.events.push(Arc::new(Event { visible_from_ms, revisions: 1, facts, raw: spec.raw }));
+        uuid
+    }
+
+    pub(super) fn grow_event(&mut self, uuid: &str, growth: Growth) -> Option<usize> {
+        let event = Arc::make_mut(self.events.iter_mut().find(|event| event.facts.uuid == uuid)?);
+        let facts = &mut event.facts;
+        facts.score = growth.score.unwrap_or(facts.score);
+        facts.acknowledged = growth.acknowledged.unwrap_or(facts.acknowledged);
+        facts.pinned = growth.pinned.unwrap_or(facts.pinned);
+        facts.related.extend(growth.related);
+        facts.periods.extend(growth.period.map(|period| (period.start_ms, period.end_ms)));
+        if let Some(group) = growth.group {
+            facts.previous_groups.push(std::mem::replace(&mut facts.group, group));
+        }
+        event.revisions += 1;
+        Some(event.revisions)
+    }
+
+    pub(super) fn acknowledge_alert(&mut self, pbid: i64) -> bool {
+        let Some(alert) = self.alerts.iter_mut().find(|alert| alert.issued.pbid == pbid) else { return false };
+        let alert = Arc::make_mut(alert);
+        alert.issued.acknowledged = true;
+        if let AlertBody::Told(facts) = &mut alert.body {
+            facts.acknowledged = true;
+        }
+        true
+    }
+
+    pub(super) fn issued(&self) -> Issued {
+        let event = |event: &Arc<Event>| IssuedEvent {
+            uuid: event.facts.uuid.clone(),
+            created_ms: event.facts.created_ms,
+            visible_from_ms: event.visible_from_ms,
+            score: event.facts.score,
+            group: event.facts.group.clone(),
+            acknowledged: event.facts.acknowledged,
+            revisions: event.revisions,
+            is_raw: event.raw.is_some(),
+        };
+        Issued {
+            alerts: self.alerts.iter().map(|alert| alert.issued.clone()).collect(),
+            events: self.events.iter().map(event).collect(),
+        }
+    }
+
+    const fn next_pbid(&mut self) -> i64 {
+        let pbid = self.next_pbid;
+        self.next_pbid += 1;
+        pbid
+    }
+
+    /// Seeds far apart, and never those of the bulk scenes.
+    fn next_seed(&mut self) -> u64 {
+        self.serial += 1;
+        Dice::new(self.serial).roll()
+    }
+}
+
+/// Two decimals, so that a score reads the same in every language.
+fn hundredths(n: i64) -> f64 {
+    f64::from(i32::try_from(n).unwrap_or(0)) / 100.0
+}
