@@ -4,5 +4,7 @@
 mod azurite;
 mod handler;
 mod host;
+mod journeys;
 mod settings;
 mod store;
+mod world;
