@@ -163,11 +163,11 @@ impl<'a> AiAnalyst<'a> {
         kept: &mut Rest<'a>,
     ) {
         if let Some(at) = created {
-            row.text("time_s", &at.english());
+            row.plain("time_s", &at.english());
         }
         if let Some((start, end)) = happened {
-            row.text("startTime_s", &start.english());
-            row.text("endTime_s", &end.english());
+            row.plain("startTime_s", &start.english());
+            row.plain("endTime_s", &end.english());
         }
         kept.keep_unless(false, "createdAt", self.created_at);
     }
