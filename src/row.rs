@@ -253,10 +253,18 @@ impl<'a> Visitor<'a> for NameVisitor {
     }
 
     fn visit_borrowed_bytes<E>(self, key: &'a [u8]) -> Result<Name<'a>, E> {
-        Ok(Name(String::from_utf8_lossy(key)))
+        Ok(Name(readable(key)))
     }
 
     fn visit_bytes<E>(self, key: &[u8]) -> Result<Name<'a>, E> {
-        Ok(Name(Cow::Owned(String::from_utf8_lossy(key).into_owned())))
+        Ok(Name(Cow::Owned(readable(key).into_owned())))
+    }
+}
+
+/// A lone surrogate comes as three bytes, none of which is valid: one replacement character stands for them.
+fn readable(key: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(key) {
+        Ok(key) => Cow::Borrowed(key),
+        Err(_) => Cow::Owned(String::from_utf8_lossy(key).replace("\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}")),
     }
 }

@@ -96,9 +96,11 @@ impl<'a> ModelAlert<'a> {
     fn model(&self) -> Model<'a> {
         let mut given: Model<'a> = self.model.and_then(nested).unwrap_or_default();
         let then = given.then.and_then(nested::<Model<'_>>);
-        let now = || given.now.and_then(nested::<Model<'_>>);
-        let Some(mut model) = then.or_else(|| if given.is_flat() { None } else { now() }) else { return given };
-        model.rest.append(std::mem::take(&mut given.rest));
+        let chosen = then.or_else(|| given.now.filter(|_| !given.is_flat()).and_then(nested));
+        given.rest.keep_unless(given.then.is_none_or(is_object), "then", given.then);
+        given.rest.keep_unless(given.now.is_none_or(is_object), "now", given.now);
+        let Some(mut model) = chosen else { return given };
+        model.rest.append(given.rest);
         model.rest.settle();
         model
     }
@@ -120,7 +122,8 @@ impl<'a> ModelAlert<'a> {
         let mut model = self.model();
         model.write(self.techniques, &mut row);
         kept.keep_unless(self.model.is_none_or(is_object), MODEL, self.model);
-        let mut device: Device<'_> = self.device.or(found.device).and_then(nested).unwrap_or_default();
+        let mut device: Device<'_> =
+            self.device.filter(|raw| is_object(raw)).or(found.device).and_then(nested).unwrap_or_default();
         device.write(&mut row);
         kept.keep_unless(self.device.is_none_or(is_object), DEVICE, self.device);
         write_destination(&found, &mut row, &mut kept);
