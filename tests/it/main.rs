@@ -4,5 +4,6 @@
 mod azurite;
 mod handler;
 mod host;
+mod rows;
 mod settings;
 mod store;
