@@ -4,7 +4,7 @@
 //! `false`, and the source's module keeps it in `AdditionalFields`. Which columns exist is in `infra/tables`.
 
 use super::value;
-use super::walk::special;
+use super::walk::{Walk, special};
 use super::{Context, Identity};
 use crate::instant::Instant;
 
@@ -214,6 +214,16 @@ fn quote_plain(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');
+}
+
+/// A string column with the JSON text of an array, without its empty texts.
+pub(super) fn write_texts(name: &str, raw: Option<&str>, row: &mut Row<'_>) {
+    let Some(mut walk) = raw.and_then(Walk::array) else { return row.string(name, raw) };
+    let mut list = row.list(name);
+    while let Some(item) = walk.item() {
+        list.item(|out| value::present(item).into_iter().for_each(|item| embed(item, out)));
+    }
+    list.close();
 }
 
 /// A JSON string of `text`.

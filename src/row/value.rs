@@ -17,6 +17,10 @@ pub(super) fn present(raw: &str) -> Option<&str> {
     (!matches!(raw, "null" | "\"\"")).then_some(raw)
 }
 
+pub(super) fn is_object(raw: &str) -> bool {
+    raw.starts_with('{')
+}
+
 /// The content of a string token. Anything else is its own text.
 pub(super) fn text(raw: &str) -> Cow<'_, str> {
     let Some(inner) = quoted(raw) else { return Cow::Borrowed(raw) };
