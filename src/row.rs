@@ -11,7 +11,9 @@ mod additional;
 mod ai_analyst;
 mod columns;
 mod components;
+mod device;
 mod health;
+mod model;
 mod model_alert;
 mod shrink;
 mod value;
@@ -253,10 +255,63 @@ impl<'a> Visitor<'a> for NameVisitor {
     }
 
     fn visit_borrowed_bytes<E>(self, key: &'a [u8]) -> Result<Name<'a>, E> {
-        Ok(Name(String::from_utf8_lossy(key)))
+        Ok(Name(readable(key)))
     }
 
     fn visit_bytes<E>(self, key: &[u8]) -> Result<Name<'a>, E> {
-        Ok(Name(Cow::Owned(String::from_utf8_lossy(key).into_owned())))
+        Ok(Name(Cow::Owned(readable(key).into_owned())))
+    }
+}
+
+/// A lone surrogate comes as three bytes, none of which is valid: one replacement character stands for them.
+fn readable(key: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(key) {
+        Ok(key) => Cow::Borrowed(key),
+        Err(_) => Cow::Owned(String::from_utf8_lossy(key).replace("\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_object_is_refused_without_repeating_it() {
+        for raw in ["[]", "\"secret\"", "5", "null", "true"] {
+            let refusal = Record::parse(Source::ModelAlerts, raw).unwrap_err();
+            assert_eq!(refusal, Unreadable::NotAnObject);
+            assert!(!refusal.to_string().contains("secret"));
+        }
+        for raw in ["", "{", "{\"secret\":}", "{\"a\":1}x", "{\"a\":NaN}", "{\"a\":\"\u{1}\"}", "{\"secret\":[1,]}"] {
+            let refusal = Record::parse(Source::AiAnalyst, raw).unwrap_err();
+            assert!(matches!(refusal, Unreadable::NotJson { line: 1, .. }), "{raw}");
+            assert!(!refusal.to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn a_record_may_be_nested_deeper_than_any_stack() {
+        let raw = format!("{{\"details\":{}1{}}}", "[".repeat(200_000), "]".repeat(200_000));
+        let record = Record::parse(Source::AiAnalyst, &raw).expect("an object");
+        let context = Context {
+            instance: "hq",
+            base_url: "https://h",
+            kind: IngestKind::Sweep,
+            posted_at: Instant(1_767_225_600_000),
+        };
+        let identity = Identity { key: Key([1; 16]), event_id: "e", revision: record.revision(), new_event: false };
+        let mut out = Vec::new();
+        let cuts = record.write_row(&context, &identity, &mut out);
+        out.push(b'}');
+        let row: serde_json::Value = serde_json::from_slice(&out).expect("a row is JSON");
+        assert_eq!((row["newEvent_b"].clone(), row["IngestKind"].clone()), (false.into(), "sweep".into()));
+        assert_eq!((row["AdditionalFields"]["_omitted"][0].clone(), cuts), ("details".into(), 1));
+    }
+
+    #[test]
+    fn keys_are_read_with_their_escapes() {
+        let record =
+            Record::parse(Source::ModelAlerts, "{\"\\ud800\":1,\"\\u0070bid\":7,\"pbid\":8}").expect("an object");
+        assert_eq!(record.id().as_deref(), Some("8"));
     }
 }

@@ -5,8 +5,7 @@
 //! rules and the workbook read them (<https://github.com/Azure/Azure-Sentinel/tree/master/Solutions/Darktrace>).
 
 use super::additional::Rest;
-use super::columns::Row;
-use super::model_alert::write_texts;
+use super::columns::{Row, write_texts};
 use super::value::{self, present};
 use super::walk::Walk;
 use super::{Context, Fields, Identity, Times, nested};
@@ -163,11 +162,11 @@ impl<'a> AiAnalyst<'a> {
         kept: &mut Rest<'a>,
     ) {
         if let Some(at) = created {
-            row.text("time_s", &at.english());
+            row.plain("time_s", &at.english());
         }
         if let Some((start, end)) = happened {
-            row.text("startTime_s", &start.english());
-            row.text("endTime_s", &end.english());
+            row.plain("startTime_s", &start.english());
+            row.plain("endTime_s", &end.english());
         }
         kept.keep_unless(false, "createdAt", self.created_at);
     }
@@ -309,4 +308,101 @@ fn first_sentence(text: &str) -> &str {
         }
     }
     paragraph.trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Record;
+    use crate::source::Source;
+
+    const EVENT: &str = r#"{"title":"t","aiaScore":40.2,"groupScore":50,"groupCategory":"suspicious","currentGroup":"g1",
+        "category":"critical","acknowledged":false,"pinned":false,"periods":[{"start":1767225600000,"end":1767225660000},
+        {"start":1767225700000,"end":1767225760000}],"relatedBreaches":[{"pbid":1},{"pbid":2}],
+        "breachDevices":[{"did":7},{"did":8}]}"#;
+
+    fn revision(raw: &str) -> Key {
+        Record::parse(Source::AiAnalyst, raw).expect("an event").revision()
+    }
+
+    fn changed(from: &str, to: &str) -> Key {
+        assert!(EVENT.contains(from), "{from}");
+        revision(&EVENT.replacen(from, to, 1))
+    }
+
+    #[test]
+    fn an_event_that_grew_has_another_revision() {
+        for (from, to) in [
+            ("40.2", "41"),
+            ("\"groupScore\":50", "\"groupScore\":51"),
+            ("suspicious", "critical"),
+            ("g1", "g2"),
+            ("\"category\":\"critical\"", "\"category\":null"),
+            ("\"acknowledged\":false", "\"acknowledged\":true"),
+            ("\"pinned\":false", "\"pinned\":true"),
+            ("1767225660000", "1767225661000"),
+            ("{\"start\":1767225600000,\"end\":1767225660000},", ""),
+            ("{\"pbid\":2}", "{\"pbid\":2},{\"pbid\":3}"),
+            ("{\"did\":8}", "{\"did\":9}"),
+            ("\"t\"", "\"u\""),
+        ] {
+            assert_ne!(changed(from, to), revision(EVENT), "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_matter_leaves_the_revision_alone() {
+        for (from, to) in [
+            ("40.2", "\"39.8\""),
+            ("\"t\"", "\"\\u0074\""),
+            ("\"title\"", "\"summary\":\"longer\",\"details\":[[1]],\"title\""),
+            ("{\"pbid\":1},{\"pbid\":2}", "{\"pbid\":2,\"threatScore\":9},{\"pbid\":1},{\"pbid\":1}"),
+            ("{\"did\":7},{\"did\":8}", "{\"did\":8,\"ip\":\"192.0.2.8\"}, {\"did\":7}"),
+        ] {
+            assert_eq!(changed(from, to), revision(EVENT), "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_periods_leaves_the_revision_alone() {
+        let (first, second) = (r#"{"start":1767225600000}"#, r#"{"start":1767225700000,"end":1767225760000}"#);
+        let forth = format!("{{\"periods\":[{first},{second}]}}");
+        let back = format!("{{\"periods\":[{second},{first}]}}");
+        assert_eq!(revision(&forth), revision(&back));
+    }
+
+    #[test]
+    fn absent_null_and_empty_are_the_same_revision() {
+        let absent = revision("{}");
+        for name in
+            ["aiaScore", "groupCategory", "acknowledged", "periods", "relatedBreaches", "breachDevices", "title"]
+        {
+            assert_eq!(revision(&format!("{{\"{name}\":null}}")), absent, "{name}");
+            assert_eq!(revision(&format!("{{\"{name}\":[]}}")), absent, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_event_happened_between_the_outer_bounds_of_its_periods() {
+        let record = Record::parse(Source::AiAnalyst, EVENT).unwrap();
+        let bounds = (Instant(1_767_225_600_000), Instant(1_767_225_760_000));
+        assert_eq!(record.times(), Times { created: None, happened: Some(bounds) });
+        let odd = Record::parse(Source::AiAnalyst, r#"{"periods":[{"end":1767225600000},{"start":5},7]}"#).unwrap();
+        assert_eq!(odd.times().happened, Some((bounds.0, bounds.0)));
+    }
+
+    #[test]
+    fn a_sentence_ends_at_a_stop_before_a_new_one() {
+        for (text, first) in [
+            ("One. Two.", "One."),
+            ("\n\nOne!\nTwo", "One!"),
+            ("Seen at 192.0.2.1, i.e. there. Then", "Seen at 192.0.2.1, i.e. there."),
+            ("About approx. 5 GB were sent? Yes", "About approx. 5 GB were sent?"),
+            ("一つ。二つ。", "一つ。"),
+            ("no stop", "no stop"),
+            ("", ""),
+        ] {
+            assert_eq!(first_sentence(text), first);
+        }
+    }
 }

@@ -4,9 +4,9 @@
 //! `false`, and the source's module keeps it in `AdditionalFields`. Which columns exist is in `infra/tables`.
 
 use super::value;
+use super::walk::{Walk, special};
 use super::{Context, Identity};
 use crate::instant::Instant;
-use memchr::memchr;
 
 /// The longest text in a column, in bytes. Azure cuts a field at 64 KB without saying so
 /// (<https://learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits#logs-ingestion-api>); this is below it
@@ -43,17 +43,17 @@ impl<'o> Row<'o> {
     ) -> Self {
         out.extend_from_slice(b"{\"TimeGenerated\":");
         let mut row = Self { out, cuts: 0 };
-        row.quote(&context.posted_at.rfc3339());
-        row.text("dtProduct_s", product);
+        quote_plain(&context.posted_at.rfc3339(), row.out);
+        row.plain("dtProduct_s", product);
         row.hexadecimal("EventKey", &identity.key.0);
         row.text("EventId", identity.event_id);
         row.hexadecimal("RevisionHash", &identity.revision.0[..8]);
         if let Some(at) = event_time {
-            row.text("EventTime", &at.rfc3339());
+            row.plain("EventTime", &at.rfc3339());
         }
-        row.text("IngestKind", context.kind.as_str());
+        row.plain("IngestKind", context.kind.as_str());
         row.text("Instance", context.instance);
-        row.text("ConnectorVersion", env!("CARGO_PKG_VERSION"));
+        row.plain("ConnectorVersion", env!("CARGO_PKG_VERSION"));
         row
     }
 
@@ -83,11 +83,18 @@ impl<'o> Row<'o> {
     pub(super) fn text(&mut self, name: &str, text: &str) {
         self.name(name);
         if text.len() <= LONGEST {
-            self.quote(text);
+            quote(text, self.out);
         } else {
             self.cuts += 1;
-            self.quote(&format!("{}{CUT}", &text[..text.floor_char_boundary(LONGEST - CUT.len())]));
+            let text = &format!("{}{CUT}", &text[..text.floor_char_boundary(LONGEST - CUT.len())]);
+            quote(text, self.out);
         }
+    }
+
+    /// A `string` or `datetime` column from a short text that needs no escapes.
+    pub(super) fn plain(&mut self, name: &str, text: &str) {
+        self.name(name);
+        quote_plain(text, self.out);
     }
 
     /// A `real` column from a number or a string that holds one. `false` when the column does not hold it exactly.
@@ -133,7 +140,7 @@ impl<'o> Row<'o> {
     pub(super) fn address(&mut self, name: &str, raw: Option<&str>) -> bool {
         let Some(raw) = raw else { return true };
         let Some(address) = value::address(raw) else { return false };
-        self.text(name, address);
+        self.plain(name, address);
         true
     }
 
@@ -150,10 +157,6 @@ impl<'o> Row<'o> {
         self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
-    }
-
-    fn quote(&mut self, text: &str) {
-        quote(text, self.out);
     }
 
     fn hexadecimal(&mut self, name: &str, bytes: &[u8]) {
@@ -207,6 +210,22 @@ impl List<'_> {
     }
 }
 
+fn quote_plain(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// A string column with the JSON text of an array, without its empty texts.
+pub(super) fn write_texts(name: &str, raw: Option<&str>, row: &mut Row<'_>) {
+    let Some(mut walk) = raw.and_then(Walk::array) else { return row.string(name, raw) };
+    let mut list = row.list(name);
+    while let Some(item) = walk.item() {
+        list.item(|out| value::present(item).into_iter().for_each(|item| embed(item, out)));
+    }
+    list.close();
+}
+
 /// A JSON string of `text`.
 pub(super) fn quote(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
@@ -217,7 +236,7 @@ pub(super) fn quote(text: &str, out: &mut Vec<u8>) {
 /// JSON text as part of a string's content.
 pub(super) fn embed(raw: &str, out: &mut Vec<u8>) {
     match value::quoted(raw) {
-        Some(inner) if memchr(b'\\', inner.as_bytes()).is_none() => {
+        Some(inner) if special(inner.as_bytes(), 0) == inner.len() => {
             out.extend_from_slice(b"\\\"");
             out.extend_from_slice(inner.as_bytes());
             out.extend_from_slice(b"\\\"");

@@ -7,8 +7,6 @@
 use super::columns::{Embedded, List, embed};
 use super::value::{self, address, present};
 use super::walk::Walk;
-use super::{Fields, nested};
-use std::borrow::Cow;
 
 /// What the components tell about the alert as a whole. Each is the JSON text of a value.
 #[derive(Default)]
@@ -71,13 +69,11 @@ impl<'a> Found<'a> {
         pick.offer(raw, displayed);
     }
 
-    fn component(&mut self, component: &Component<'a>) {
-        match component.ip {
-            Some(raw) if address(raw).is_none() => self.refuse(raw),
-            ip => self.component_ip = self.component_ip.or(ip),
+    fn component_ip(&mut self, raw: &'a str) {
+        match address(raw) {
+            Some(_) => _ = self.component_ip.get_or_insert(raw),
+            None => self.refuse(raw),
         }
-        self.component_port = self.component_port.or(component.port);
-        self.device = self.device.or(component.device.filter(|raw| raw.starts_with('{')));
     }
 
     fn refuse(&mut self, raw: &'a str) {
@@ -90,10 +86,8 @@ pub(super) fn write<'a>(raw: &'a str, list: &mut List<'_>) -> Found<'a> {
     let mut found = Found::default();
     let Some(mut walk) = Walk::array(raw) else { return found };
     loop {
-        if walk.enter() {
-            let component = Component::read(&mut walk);
-            found.component(&component);
-            list.item(|out| component.write(&mut found, out));
+        if walk.enter_item() {
+            list.item(|out| write_component(&mut walk, &mut found, out));
         } else {
             let Some(odd) = walk.item() else { return found };
             list.item(|out| present(odd).into_iter().for_each(|odd| embed(odd, out)));
@@ -101,52 +95,34 @@ pub(super) fn write<'a>(raw: &'a str, list: &mut List<'_>) -> Found<'a> {
     }
 }
 
-#[derive(Default)]
-struct Component<'a> {
-    time: Option<&'a str>,
-    metric: Option<&'a str>,
-    ip: Option<&'a str>,
-    port: Option<&'a str>,
-    size: Option<&'a str>,
-    threshold: Option<&'a str>,
-    filters: Option<&'a str>,
-    device: Option<&'a str>,
-}
-
-impl<'a> Component<'a> {
-    fn read(walk: &mut Walk<'a>) -> Self {
-        let mut component = Self::default();
-        while let Some(key) = walk.key() {
-            let raw = present(walk.value());
-            match &*key {
-                "time" => component.time = raw,
-                "metric" => component.metric = raw,
-                "ip" => component.ip = raw,
-                "port" => component.port = raw,
-                "size" => component.size = raw,
-                "threshold" => component.threshold = raw,
-                "triggeredFilters" => component.filters = raw,
-                "device" => component.device = raw,
-                _ => {}
+/// Writes a component in the order in which its fields come, so that it is walked once.
+fn write_component<'a>(walk: &mut Walk<'a>, found: &mut Found<'a>, out: &mut Vec<u8>) {
+    let mut fields = Embedded::begin(out);
+    while let Some(key) = walk.key() {
+        if key == "triggeredFilters" && walk.enter(b'[') {
+            write_filters(walk, found, fields.name(b"filters"));
+            continue;
+        }
+        let Some(raw) = present(walk.value()) else { continue };
+        match &*key {
+            "time" => fields.field(b"time", Some(raw)),
+            "size" => fields.field(b"size", Some(raw)),
+            "threshold" => fields.field(b"threshold", Some(raw)),
+            "metric" => fields.field(b"metric", label(raw)),
+            "triggeredFilters" => fields.field(b"filters", Some(raw)),
+            "ip" => {
+                found.component_ip(raw);
+                fields.field(b"ip", Some(raw));
             }
+            "port" => {
+                found.component_port.get_or_insert(raw);
+                fields.field(b"port", Some(raw));
+            }
+            "device" if raw.starts_with('{') => _ = found.device.get_or_insert(raw),
+            _ => {}
         }
-        component
     }
-
-    fn write(&self, found: &mut Found<'a>, out: &mut Vec<u8>) {
-        let mut fields = Embedded::begin(out);
-        fields.field(b"time", self.time);
-        fields.field(b"metric", self.metric.and_then(label));
-        fields.field(b"ip", self.ip);
-        fields.field(b"port", self.port);
-        fields.field(b"size", self.size);
-        fields.field(b"threshold", self.threshold);
-        match self.filters.and_then(Walk::array) {
-            Some(filters) => write_filters(filters, found, fields.name(b"filters")),
-            None => fields.field(b"filters", self.filters),
-        }
-        fields.end();
-    }
+    fields.end();
 }
 
 /// The label of a metric, or else its name, or else whatever it is.
@@ -163,7 +139,7 @@ fn label(metric: &str) -> Option<&str> {
     label.or(name)
 }
 
-fn write_filters<'a>(mut walk: Walk<'a>, found: &mut Found<'a>, out: &mut Vec<u8>) {
+fn write_filters<'a>(walk: &mut Walk<'a>, found: &mut Found<'a>, out: &mut Vec<u8>) {
     out.push(b'[');
     let start = out.len();
     loop {
@@ -171,8 +147,8 @@ fn write_filters<'a>(mut walk: Walk<'a>, found: &mut Found<'a>, out: &mut Vec<u8
         if before > start {
             out.push(b',');
         }
-        if walk.enter() {
-            Filter::read(&mut walk).write(found, out);
+        if walk.enter_item() {
+            Filter::read(walk).write(found, out);
         } else if let Some(odd) = walk.item() {
             embed(odd, out);
         } else {
@@ -194,13 +170,12 @@ impl<'a> Filter<'a> {
     fn read(walk: &mut Walk<'a>) -> Self {
         let mut filter = Self::default();
         while let Some(key) = walk.key() {
-            let raw = walk.value();
             match &*key {
-                "filterType" => filter.kind = present(raw),
-                "comparatorType" => filter.comparator = present(raw),
-                "arguments" => filter.argument = held(raw),
-                "trigger" => filter.value = held(raw),
-                _ => {}
+                "filterType" => filter.kind = present(walk.value()),
+                "comparatorType" => filter.comparator = present(walk.value()),
+                "arguments" => filter.argument = held(walk),
+                "trigger" => filter.value = held(walk),
+                _ => _ = walk.value(),
             }
         }
         filter
@@ -220,20 +195,16 @@ impl<'a> Filter<'a> {
 }
 
 /// The `value` of a filter's arguments or trigger, or the whole of it when it is no object.
-fn held(raw: &str) -> Option<&str> {
-    match nested::<Held<'_>>(raw) {
-        Some(held) => held.0,
-        None => present(raw),
+fn held<'a>(walk: &mut Walk<'a>) -> Option<&'a str> {
+    if !walk.enter(b'{') {
+        return present(walk.value());
     }
-}
-
-#[derive(Default)]
-struct Held<'a>(Option<&'a str>);
-
-impl<'a> Fields<'a> for Held<'a> {
-    fn field(&mut self, key: Cow<'a, str>, raw: &'a str) {
+    let mut held = None;
+    while let Some(key) = walk.key() {
+        let raw = walk.value();
         if key == "value" {
-            self.0 = present(raw);
+            held = present(raw);
         }
     }
+    held
 }

@@ -3,6 +3,7 @@
 //! The appliance gives numbers as strings, booleans as objects and addresses with a prefix length, so that every reader
 //! here takes more than one type and answers `None` for what it cannot read. Where the answers go is not known here.
 
+use super::walk::special;
 use crate::instant::Instant;
 use memchr::memchr;
 use std::borrow::Cow;
@@ -16,10 +17,14 @@ pub(super) fn present(raw: &str) -> Option<&str> {
     (!matches!(raw, "null" | "\"\"")).then_some(raw)
 }
 
+pub(super) fn is_object(raw: &str) -> bool {
+    raw.starts_with('{')
+}
+
 /// The content of a string token. Anything else is its own text.
 pub(super) fn text(raw: &str) -> Cow<'_, str> {
     let Some(inner) = quoted(raw) else { return Cow::Borrowed(raw) };
-    if memchr(b'\\', inner.as_bytes()).is_none() {
+    if special(inner.as_bytes(), 0) == inner.len() {
         return Cow::Borrowed(inner);
     }
     serde_json::from_str(&mended(raw)).map_or(Cow::Borrowed(inner), Cow::Owned)
@@ -37,6 +42,11 @@ pub(super) fn scalar(raw: &str) -> Option<Cow<'_, str>> {
 
 /// JSON text in which no escaped surrogate stands alone: those become U+FFFD, whose escape has the same length.
 pub(super) fn mended(raw: &str) -> Cow<'_, str> {
+    if let Some(inner) = quoted(raw)
+        && special(inner.as_bytes(), 0) == inner.len()
+    {
+        return Cow::Borrowed(raw);
+    }
     let mut lone = Vec::new();
     let mut at = 0;
     while let Some(found) = raw.as_bytes().get(at..).and_then(|rest| memchr(b'\\', rest)) {

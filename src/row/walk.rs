@@ -27,10 +27,21 @@ impl<'a> Walk<'a> {
 
     /// The next key of the object that the cursor is in. Its value has to be taken before the next call.
     pub(super) fn key(&mut self) -> Option<Cow<'a, str>> {
-        let key = self.next()?;
-        self.blank();
-        self.at += 1; // the colon
-        self.blank();
+        self.separator();
+        if self.peek() != Some(b'"') {
+            self.at += 1;
+            return None;
+        }
+        let from = self.at;
+        let end = special(self.text.as_bytes(), from + 1);
+        if self.text.as_bytes().get(end) == Some(&b'"') {
+            self.at = end + 1;
+            self.colon();
+            return self.text.get(from + 1..end).map(Cow::Borrowed);
+        }
+        self.at = self.after_string(from);
+        let key = self.text.get(from..self.at)?;
+        self.colon();
         Some(value::text(key))
     }
 
@@ -41,9 +52,14 @@ impl<'a> Walk<'a> {
 
     /// Goes into the next item of an array when it is an object, and returns `false` when it is anything else. The keys
     /// of the item are then taken from this same cursor until there are none left.
-    pub(super) fn enter(&mut self) -> bool {
+    pub(super) fn enter_item(&mut self) -> bool {
         self.separator();
-        let inside = self.peek() == Some(b'{');
+        self.enter(b'{')
+    }
+
+    /// Goes into the value that stands here when it begins with `bracket`, as [`Self::enter_item`] does.
+    pub(super) fn enter(&mut self, bracket: u8) -> bool {
+        let inside = self.peek() == Some(bracket);
         self.at += usize::from(inside);
         inside
     }
@@ -69,6 +85,12 @@ impl<'a> Walk<'a> {
         Some(self.value()).filter(|value| !value.is_empty())
     }
 
+    fn colon(&mut self) {
+        self.blank();
+        self.at += 1;
+        self.blank();
+    }
+
     fn separator(&mut self) {
         self.blank();
         if self.peek() == Some(b',') {
@@ -81,7 +103,11 @@ impl<'a> Walk<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline]
     fn blank(&mut self) {
+        if self.peek().is_some_and(|byte| byte > b' ') {
+            return;
+        }
         while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
             self.at += 1;
         }
@@ -89,15 +115,11 @@ impl<'a> Walk<'a> {
 
     fn after_string(&self, from: usize) -> usize {
         let bytes = self.text.as_bytes();
-        let mut at = from + 1;
-        while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-            at += found + 1;
-            if bytes[at - 1] == b'"' {
-                return at;
-            }
-            at += 1;
+        let mut at = special(bytes, from + 1);
+        while bytes.get(at) == Some(&b'\\') {
+            at = special(bytes, at + 2);
         }
-        bytes.len()
+        bytes.len().min(at + 1)
     }
 
     fn after_nested(&self, from: usize) -> usize {
@@ -126,6 +148,38 @@ impl<'a> Walk<'a> {
         let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\n' | b'\t' | b'\r');
         from + rest.iter().position(ends).unwrap_or(rest.len())
     }
+}
+
+/// Where the first quote or backslash stands from `at` on; the end of `bytes` when there is none.
+///
+/// Most strings of a record are shorter than the set-up of a vector search costs, so the first bytes are looked at eight
+/// at a time (<https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>).
+#[inline]
+pub(super) fn special(bytes: &[u8], at: usize) -> usize {
+    let mut rest = bytes.get(at..).unwrap_or_default();
+    for _ in 0..NEAR {
+        let Some((word, behind)) = rest.split_first_chunk() else {
+            let found = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+            return bytes.len() - rest.len() + found.unwrap_or(rest.len());
+        };
+        let word = u64::from_le_bytes(*word);
+        let found = zero_bytes(word ^ (LOW * b'"' as u64)) | zero_bytes(word ^ (LOW * b'\\' as u64));
+        if found != 0 {
+            return bytes.len() - rest.len() + (found.trailing_zeros() / 8) as usize;
+        }
+        rest = behind;
+    }
+    bytes.len() - rest.len() + memchr2(b'"', b'\\', rest).unwrap_or(rest.len())
+}
+
+/// So many times eight bytes are looked at before the vector search is asked.
+const NEAR: usize = 8;
+
+const LOW: u64 = 0x0101_0101_0101_0101;
+
+/// The high bit of each byte that is zero; only the lowest one found is meant to be used.
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(LOW) & !word & (LOW << 7)
 }
 
 /// Whether brackets are nested deeper than `limit` anywhere in `text`.
@@ -179,9 +233,9 @@ mod tests {
     #[test]
     fn items_can_be_taken_whole_or_entered() {
         let mut walk = Walk::array("[1,{\"a\":2},\"x\",[]]").unwrap();
-        assert!(!walk.enter());
+        assert!(!walk.enter_item());
         assert_eq!(walk.item(), Some("1"));
-        assert!(walk.enter());
+        assert!(walk.enter_item());
         assert_eq!(walk.key().as_deref(), Some("a"));
         assert_eq!(walk.value(), "2");
         assert_eq!(walk.key(), None);

@@ -5,6 +5,7 @@ mod azurite;
 mod handler;
 mod host;
 mod journeys;
+mod rows;
 mod settings;
 mod store;
 mod world;

@@ -1,0 +1,188 @@
+//! The model of a model alert: what was looked for.
+
+use super::additional::Rest;
+use super::columns::{Embedded, Row, write_texts};
+use super::value::{self, is_object, present, quoted};
+use super::walk::Walk;
+use super::{Fields, nested};
+use std::borrow::Cow;
+
+/// Fields of a model that only tell how it is built, and the note of its last edit. They are the same for every alert of
+/// the model and can be looked up on the appliance, so they are not stored with each alert.
+// Sorted, because it is searched by halves.
+const DEFINITION: [&str; 16] = [
+    "active",
+    "activeTimes",
+    "autoSuppress",
+    "autoUpdatable",
+    "autoUpdate",
+    "created",
+    "defeats",
+    "delay",
+    "edited",
+    "interval",
+    "logic",
+    "message",
+    "modified",
+    "sequenced",
+    "sharedEndpoints",
+    "throttle",
+];
+
+#[derive(Default)]
+pub(super) struct Model<'a> {
+    pub(super) then: Option<&'a str>,
+    pub(super) now: Option<&'a str>,
+    pub(super) name: Option<&'a str>,
+    pid: Option<&'a str>,
+    uuid: Option<&'a str>,
+    description: Option<&'a str>,
+    category: Option<&'a str>,
+    priority: Option<&'a str>,
+    compliance: Option<&'a str>,
+    tags: Option<&'a str>,
+    mitre: Option<&'a str>,
+    actions: Option<&'a str>,
+    pub(super) rest: Rest<'a>,
+}
+
+impl<'a> Fields<'a> for Model<'a> {
+    fn field(&mut self, key: Cow<'a, str>, raw: &'a str) {
+        let slot = match &*key {
+            "then" => &mut self.then,
+            "now" => &mut self.now,
+            "name" => &mut self.name,
+            "pid" => &mut self.pid,
+            "uuid" => &mut self.uuid,
+            "description" => &mut self.description,
+            "category" => &mut self.category,
+            "priority" => &mut self.priority,
+            "compliance" => &mut self.compliance,
+            "tags" => &mut self.tags,
+            "mitre" => &mut self.mitre,
+            "actions" => &mut self.actions,
+            other if DEFINITION.binary_search(&other).is_ok() => return,
+            _ => return self.rest.push(key, raw),
+        };
+        *slot = present(raw);
+    }
+
+    fn end(&mut self) {
+        self.rest.settle();
+    }
+}
+
+impl<'a> Model<'a> {
+    pub(super) fn is_flat(&self) -> bool {
+        self.name.or(self.uuid).or(self.pid).is_some()
+    }
+
+    /// Writes the columns, and puts what they do not hold into `rest`.
+    pub(super) fn write(&mut self, techniques: Option<&'a str>, row: &mut Row<'_>) {
+        row.string("modelName_s", self.name);
+        self.rest.keep_unless(row.real("pid_d", self.pid), "pid", self.pid);
+        row.string(if self.uuid.is_some_and(value::is_guid) { "uuid_g" } else { "uuid_s" }, self.uuid);
+        write_description(self.description, row);
+        self.write_category(row);
+        self.rest.keep_unless(row.boolean("compliance_b", self.compliance), "compliance", self.compliance);
+        write_texts("tags_s", self.tags, row);
+        self.write_techniques(techniques, row);
+        self.write_antigena(row);
+        self.rest.keep_unless(false, "priority", self.priority);
+        self.rest.keep_unless(false, "mitre", self.mitre);
+    }
+
+    /// Models had no category before version 5; it follows from the priority.
+    fn write_category(&self, row: &mut Row<'_>) {
+        if self.category.is_some() {
+            return row.string("Category", self.category);
+        }
+        let priority = self.priority.and_then(value::number);
+        match priority.filter(|priority| priority.fract() == 0.0) {
+            Some(0.0..=3.0) => row.plain("Category", "Informational"),
+            Some(4.0) => row.plain("Category", "Suspicious"),
+            Some(5.0) => row.plain("Category", "Critical"),
+            _ => {}
+        }
+    }
+
+    fn write_techniques(&self, given: Option<&'a str>, row: &mut Row<'_>) {
+        let of_model = self.mitre.and_then(nested::<Techniques<'_>>).and_then(|mitre| mitre.0);
+        let filled = |raw: &&str| Walk::array(raw).is_some_and(|mut walk| walk.item().is_some());
+        let Some(raw) = given.filter(filled).or(of_model).or(given) else { return };
+        let Some(mut walk) = Walk::array(raw) else { return row.string("mitreTechniques_s", Some(raw)) };
+        let mut list = row.list("mitreTechniques_s");
+        while let Some(item) = walk.item() {
+            list.item(|out| write_technique(item, out));
+        }
+        list.close();
+    }
+
+    /// Whether the model calls for a response, and if so for which.
+    fn write_antigena(&mut self, row: &mut Row<'_>) {
+        let actions = self.actions.and_then(nested::<Antigena<'_>>);
+        match actions.as_ref().and_then(|actions| actions.0) {
+            Some(raw) => {
+                let walk = Walk::object(raw).or_else(|| Walk::array(raw));
+                let called = walk.map_or_else(|| value::boolean(raw) != Some(false), |mut walk| walk.item().is_some());
+                row.flag("antigena_b", called);
+                self.rest.keep_unless(!called, "antigena", Some(raw));
+            }
+            None => self.rest.keep_unless(self.actions.is_none_or(is_object), "actions", self.actions),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Techniques<'a>(Option<&'a str>);
+
+impl<'a> Fields<'a> for Techniques<'a> {
+    fn field(&mut self, key: Cow<'a, str>, raw: &'a str) {
+        if key == "techniques" {
+            self.0 = present(raw);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Antigena<'a>(Option<&'a str>);
+
+impl<'a> Fields<'a> for Antigena<'a> {
+    fn field(&mut self, key: Cow<'a, str>, raw: &'a str) {
+        if key == "antigena" {
+            self.0 = present(raw);
+        }
+    }
+}
+
+/// Writes a technique as the published rules read it, `{"technique":…,"techniqueId":…}`. The API spells `techniqueID`, and
+/// inside of a model gives the bare id.
+fn write_technique(item: &str, out: &mut Vec<u8>) {
+    let (mut name, mut id) = (None, None);
+    match Walk::object(item) {
+        Some(mut walk) => {
+            while let Some(key) = walk.key() {
+                match (&*key, present(walk.value())) {
+                    ("technique", raw) => name = raw,
+                    ("techniqueID" | "techniqueId", raw) => id = raw,
+                    _ => {}
+                }
+            }
+        }
+        None => id = present(item),
+    }
+    if name.or(id).is_some() {
+        let mut technique = Embedded::begin(out);
+        technique.field(b"technique", name);
+        technique.field(b"techniqueId", id);
+        technique.end();
+    }
+}
+
+/// Some models carry their line breaks as a backslash and an `n`.
+fn write_description(raw: Option<&str>, row: &mut Row<'_>) {
+    match raw.filter(|raw| quoted(raw).is_some() && raw.contains("\\\\n")) {
+        Some(raw) => row.text("description_s", &value::text(raw).replace("\\n", "\n")),
+        None => row.string("description_s", raw),
+    }
+}

@@ -1,0 +1,463 @@
+//! Rows against golden files, the schemas of the tables, public samples and generated nonsense.
+
+use darktrace_sentinel::instant::Instant;
+use darktrace_sentinel::key::Key;
+use darktrace_sentinel::report::{Counts, Failure, FailureClass, Outcome, Pause, Phase, Report};
+use darktrace_sentinel::row::{Context, Identity, IngestKind, Record, shrink, write_health_row};
+use darktrace_sentinel::source::Source;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const CONTEXT: Context<'_> = Context {
+    instance: "hq",
+    base_url: "https://dt.example.com",
+    kind: IngestKind::Live,
+    posted_at: Instant(1_767_225_900_000),
+};
+
+/// The longest text of a column, and the longest `AdditionalFields`.
+const LONGEST_TEXT: usize = 60_000;
+const LONGEST_ADDITIONAL: usize = 32 * 1024;
+
+fn map(source: Source, raw: &str) -> (String, u32) {
+    let record = Record::parse(source, raw).expect("a JSON object is a record");
+    let id = record.id();
+    let identity = Identity {
+        key: Key(std::array::from_fn(|at| u8::try_from(at).unwrap())),
+        event_id: id.as_deref().unwrap_or("no-id"),
+        revision: Key([0xab; 16]),
+        new_event: true,
+    };
+    let mut out = Vec::new();
+    let cuts = record.write_row(&CONTEXT, &identity, &mut out);
+    out.extend_from_slice(b",\"IngestSeq\":7,\"BatchId\":\"5f0c1f7e-0d5b-4c58-9a54-3f1c3b6f0a11\"}");
+    (String::from_utf8(out).expect("a row is UTF-8"), cuts)
+}
+
+fn row(source: Source, raw: &str) -> Value {
+    serde_json::from_str(&map(source, raw).0).expect("a row is JSON")
+}
+
+/// Every pair `<name>.input.json` and `<name>.legacy.row.json` of a source.
+fn check(source: Source) -> usize {
+    let folder = root().join("tests/data").join(source.name());
+    let schema = Schema::read("darktrace_model_alerts_CL");
+    let mut names: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.to_str().unwrap().ends_with(".input.json"));
+    names.sort();
+    for path in &names {
+        let golden = path.to_str().unwrap().replace(".input.json", ".legacy.row.json");
+        let mut expected: Value = serde_json::from_str(&std::fs::read_to_string(golden).unwrap()).unwrap();
+        expected["ConnectorVersion"] = json!(env!("CARGO_PKG_VERSION"));
+        let mapped = row(source, std::fs::read_to_string(path).unwrap().trim());
+        schema.check(&mapped);
+        compare(&mapped, &expected, path);
+    }
+    names.len()
+}
+
+/// Compares column by column, so that a failure names the column.
+fn compare(mapped: &Value, expected: &Value, path: &Path) {
+    let (mapped, expected) = (mapped.as_object().unwrap(), expected.as_object().unwrap());
+    for (name, value) in expected {
+        assert_eq!(mapped.get(name), Some(value), "{name} in {}", path.display());
+    }
+    let extra: Vec<_> = mapped.keys().filter(|name| !expected.contains_key(*name)).collect();
+    assert!(extra.is_empty(), "unexpected {extra:?} in {}", path.display());
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The columns of a table with their types.
+struct Schema {
+    types: BTreeMap<String, String>,
+    file: Value,
+}
+
+impl Schema {
+    fn read(table: &str) -> Self {
+        let path = root().join(format!("infra/tables/{table}.json"));
+        let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(file["name"], table);
+        let columns = file["columns"].as_array().unwrap();
+        let text = |column: &Value, field: &str| column[field].as_str().unwrap().to_owned();
+        let types = columns.iter().map(|column| (text(column, "name"), text(column, "type"))).collect();
+        Self { types, file }
+    }
+
+    fn columns(&self) -> &[Value] {
+        self.file["columns"].as_array().unwrap()
+    }
+
+    /// Asserts that the table has every column of the row and that every value has its column's type.
+    fn check(&self, row: &Value) {
+        for (name, value) in row.as_object().expect("a row is an object") {
+            let kind = self.types.get(name).unwrap_or_else(|| panic!("no column {name}"));
+            assert!(fits(kind, value), "{name} is {kind}, not {value}");
+        }
+        assert!(row["TimeGenerated"].is_string());
+    }
+}
+
+fn fits(kind: &str, value: &Value) -> bool {
+    match kind {
+        "string" => value.as_str().is_some_and(|text| text.len() <= LONGEST_TEXT),
+        "guid" => value.as_str().is_some_and(|text| text.len() == 36),
+        "datetime" => value.as_str().is_some_and(|text| text.ends_with('Z') && Instant::from_iso(text).is_some()),
+        "real" => value.is_number(),
+        "int" | "long" => value.is_i64() || value.is_u64(),
+        "boolean" => value.is_boolean(),
+        "dynamic" => (value.is_object() || value.is_array()) && value.to_string().len() <= LONGEST_ADDITIONAL,
+        other => panic!("{other} is no type of a column"),
+    }
+}
+
+#[test]
+fn model_alerts_map_as_the_golden_files_say() {
+    assert!(check(Source::ModelAlerts) >= 15);
+}
+
+#[test]
+fn ai_analyst_events_map_as_the_golden_files_say() {
+    assert!(check(Source::AiAnalyst) >= 15);
+}
+
+#[test]
+fn the_legacy_table_keeps_the_79_columns_of_the_vendor() {
+    let schema = Schema::read("darktrace_model_alerts_CL");
+    let vendor: Vec<_> = schema.columns().iter().filter(|column| column["origin"] == "vendor").collect();
+    assert_eq!(vendor.len(), 79);
+    // The types that other columns of the same suffix do not tell.
+    for (name, kind) in [("SourceIP", "string"), ("Message", "string"), ("Category", "string"), ("Severity", "real")] {
+        assert_eq!(schema.types[name], kind);
+    }
+    for (suffix, kind) in [("_s", "string"), ("_d", "real"), ("_b", "boolean"), ("_t", "datetime"), ("_g", "guid")] {
+        for (name, of_column) in schema.types.iter().filter(|(name, _)| name.ends_with(suffix)) {
+            assert_eq!(of_column, kind, "{name}");
+        }
+    }
+}
+
+/// <https://learn.microsoft.com/azure/azure-monitor/logs/create-custom-table>
+#[test]
+fn column_names_and_types_are_those_that_log_analytics_takes() {
+    const RESERVED: [&str; 13] = [
+        "id",
+        "BilledSize",
+        "IsBillable",
+        "InvalidTimeGenerated",
+        "TenantId",
+        "Title",
+        "Type",
+        "UniqueId",
+        "_ItemId",
+        "_ResourceGroup",
+        "_ResourceId",
+        "_SubscriptionId",
+        "_TimeReceived",
+    ];
+    for table in ["darktrace_model_alerts_CL", "DarktraceConnectorHealth_CL"] {
+        let schema = Schema::read(table);
+        assert_eq!(schema.columns()[0]["name"], "TimeGenerated");
+        assert_eq!(schema.types.len(), schema.columns().len(), "a column is declared once");
+        for column in schema.columns() {
+            let name = column["name"].as_str().unwrap();
+            let shaped = name.starts_with(|first: char| first.is_ascii_alphabetic())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                && (2..=45).contains(&name.len());
+            assert!(shaped && !RESERVED.contains(&name), "{name}");
+            assert!(
+                column["description"].as_str().is_some_and(|text| text.ends_with('.') && text.len() > 15),
+                "{name}"
+            );
+            assert!(["vendor", "ours"].contains(&column["origin"].as_str().unwrap()), "{name}");
+            fits(column["type"].as_str().unwrap(), &Value::Null);
+        }
+    }
+}
+
+fn health_row(report: &Report) -> Value {
+    let mut out = Vec::new();
+    write_health_row(report, CONTEXT.posted_at, &mut out);
+    let row = serde_json::from_slice(&out).expect("a health row is JSON");
+    Schema::read("DarktraceConnectorHealth_CL").check(&row);
+    row
+}
+
+#[test]
+fn a_failed_run_tells_what_to_do_in_its_health_row() {
+    let mut report = Report::begin("hq", Source::AiAnalyst, "run-1", Instant(1_767_225_600_000));
+    report.finished = report.started + Duration::from_secs(2);
+    report.outcome = Outcome::Failed(Failure {
+        class: FailureClass::Configuration,
+        phase: Phase::Post,
+        status: Some(403),
+        message: "the role is missing: \"assign\" it".to_owned(),
+    });
+    report.counts = Counts { fetched: 3, new: 2, already_delivered: 1, unsent: 2, ..Counts::default() };
+    report.watermark = Some(report.started);
+    report.lag = Some(Duration::from_secs(41));
+    report.clock_skew_ms = Some(-1500);
+    report.warnings = vec!["the clock is 1.5 s late".to_owned(), "a \"quoted\" one".to_owned()];
+    let row = health_row(&report);
+    let expected = json!({
+        "TimeGenerated": "2026-01-01T00:05:00.000Z", "RunId": "run-1", "Instance": "hq", "Source": "ai-analyst",
+        "StartTime": "2026-01-01T00:00:00.000Z", "EndTime": "2026-01-01T00:00:02.000Z", "Status": "ConfigError",
+        "FailureClass": "Configuration", "FailurePhase": "Post", "HttpStatus": 403,
+        "Message": "the role is missing: \"assign\" it", "Fetched": 3, "OutsideWindow": 0, "AlreadyDelivered": 1,
+        "Filtered": 0, "New": 2, "Changed": 0, "Sent": 0, "DeadLettered": 0, "Unsent": 2, "ValuesCut": 0,
+        "Batches": 0, "Bytes": 0, "BytesSent": 0, "Requests": 0, "Retries": 0, "Throttled": 0, "Conflicts": 0,
+        "Watermark": "2026-01-01T00:00:00.000Z", "LagSeconds": 41, "ClockSkewMs": -1500, "CatchingUp": false,
+        "Warnings": ["the clock is 1.5 s late", "a \"quoted\" one"], "ConnectorVersion": env!("CARGO_PKG_VERSION"),
+    });
+    assert_eq!(row, expected);
+}
+
+#[test]
+fn every_other_outcome_has_a_health_row_too() {
+    let mut report = Report::begin("hq", Source::ModelAlerts, "run-2", Instant(1_767_225_600_000));
+    assert_eq!(health_row(&report)["Status"], "Success");
+    assert_eq!(health_row(&report)["Warnings"], json!([]));
+    report.outcome = Outcome::Skipped;
+    assert_eq!(health_row(&report)["Status"], "Skipped");
+    report.watermark_before = Some(report.started);
+    for (pause, word) in [(Pause::Deadline, "Deadline"), (Pause::Drain, "Drain"), (Pause::Conflict, "Conflict")] {
+        report.outcome = Outcome::Partial(pause);
+        assert_eq!(health_row(&report)["StoppedBy"], word);
+    }
+}
+
+/// Where public sample records may lie, beside the repository.
+fn samples() -> Option<PathBuf> {
+    let beside = root().join("../shared/samples");
+    let named = std::env::vars_os().find(|(name, _)| name == "SHARED_SAMPLES").map(|(_, path)| PathBuf::from(path));
+    named.into_iter().chain([beside]).find(|path| path.is_dir())
+}
+
+#[test]
+fn every_public_sample_record_maps_and_fits() {
+    let Some(samples) = samples() else {
+        println!("the public samples are not there: this test did not run");
+        return;
+    };
+    let schema = Schema::read("darktrace_model_alerts_CL");
+    let mut mapped = BTreeMap::new();
+    for (source, file) in [
+        (Source::ModelAlerts, "sekoia-automation-library/model_breach/response_1_breach.json"),
+        (Source::ModelAlerts, "demisto-content/model_breach/two_breaches_newest_first_2020_CUT.json"),
+        (Source::ModelAlerts, "rapid7-insightconnect/model_breach/pull_alerts_single_object.json"),
+        (Source::AiAnalyst, "sekoia-automation-library/ai_analyst/response_16_events.json"),
+        (Source::AiAnalyst, "demisto-content/ai_analyst/incident_fetch_old_details_schema.json"),
+    ] {
+        let text = std::fs::read_to_string(samples.join(file)).unwrap();
+        let parsed: Value = serde_json::from_str(&text).unwrap();
+        for record in parsed.as_array().unwrap_or(&vec![parsed.clone()]) {
+            for shape in shapes(record) {
+                let row = row(source, &shape.to_string());
+                schema.check(&row);
+                check_essentials(source, &shape, &row);
+            }
+            *mapped.entry(source).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(mapped, BTreeMap::from([(Source::ModelAlerts, 4), (Source::AiAnalyst, 17)]));
+}
+
+/// The record as it is, and with the model as `historicmodelonly=true` gives it.
+fn shapes(record: &Value) -> Vec<Value> {
+    let mut flat = record.clone();
+    match record["model"]["then"].clone() {
+        Value::Null => vec![flat],
+        then => {
+            flat["model"] = then;
+            vec![record.clone(), flat]
+        }
+    }
+}
+
+fn check_essentials(source: Source, record: &Value, row: &Value) {
+    assert!(row.get("Truncated").is_none());
+    match source {
+        Source::ModelAlerts => {
+            let model = if record["model"]["then"].is_object() { &record["model"]["then"] } else { &record["model"] };
+            assert_eq!(row["modelName_s"], model["name"]);
+            assert_eq!(row["threatID_d"], record["pbid"]);
+            assert_eq!(row["breachUrl_s"], format!("https://dt.example.com/#modelbreach/{}", record["pbid"]));
+            assert!(row["breachTime_s"].is_string() && row["score_d"].is_number() || record["score"].is_null());
+            let text = row["triggeredComponents_s"].as_str().unwrap();
+            let components: Value = serde_json::from_str(text).expect("the text is JSON");
+            let given = record["triggeredComponents"].as_array().unwrap();
+            assert_eq!(components.as_array().unwrap().len(), given.len());
+        }
+        Source::AiAnalyst => {
+            assert_eq!(row["externalId_g"], record["id"]);
+            assert_eq!(row["title_s"], record["title"]);
+            assert!(row["startTime_s"].is_string() && row["endTime_s"].is_string() && row["EventTime"].is_string());
+            assert_eq!(row["AdditionalFields"]["details"], record["details"]);
+        }
+    }
+}
+
+#[test]
+fn a_record_of_a_megabyte_fits_its_columns_and_says_that_it_was_cut() {
+    let long = "word ".repeat(60_000);
+    let filter = json!({"filterType": "URI", "comparatorType": "display", "trigger": {"value": "/".repeat(1_000)}});
+    let component = json!({"time": 1, "triggeredFilters": [filter]});
+    let record = json!({
+        "pbid": 1, "model": {"description": long}, "notes": long, "device": {"hostname": long, "os": "x"},
+        "triggeredComponents": vec![component; 500],
+    });
+    let (text, cuts) = map(Source::ModelAlerts, &record.to_string());
+    let row: Value = serde_json::from_str(&text).unwrap();
+    Schema::read("darktrace_model_alerts_CL").check(&row);
+    assert_eq!(row["Truncated"], true);
+    // The description, the host name twice, the components and the notes.
+    assert_eq!(cuts, 5);
+    let components: Vec<Value> = serde_json::from_str(row["triggeredComponents_s"].as_str().unwrap()).unwrap();
+    let omitted = components.last().unwrap()["omitted"].as_u64().unwrap();
+    assert_eq!(components.len() as u64 - 1 + omitted, 500);
+    assert_eq!(row["AdditionalFields"], json!({"device": {"os": "x"}, "_omitted": ["notes"]}));
+    let shrunk = shrink(text.as_bytes(), 20_000).expect("there is enough to cut");
+    assert!(shrunk.len() <= 20_000);
+    let shrunk: Value = serde_json::from_slice(&shrunk).unwrap();
+    Schema::read("darktrace_model_alerts_CL").check(&shrunk);
+    for column in ["EventKey", "EventId", "breachUrl_s", "TimeGenerated", "IngestSeq"] {
+        assert_eq!(shrunk[column], row[column]);
+    }
+}
+
+const FIELDS: [&str; 60] = [
+    "pbid",
+    "time",
+    "creationTime",
+    "score",
+    "percentscore",
+    "breachUrl",
+    "model",
+    "then",
+    "now",
+    "name",
+    "pid",
+    "uuid",
+    "description",
+    "category",
+    "priority",
+    "compliance",
+    "tags",
+    "mitre",
+    "tactics",
+    "techniques",
+    "actions",
+    "antigena",
+    "triggeredComponents",
+    "triggeredFilters",
+    "filterType",
+    "arguments",
+    "comparatorType",
+    "trigger",
+    "value",
+    "metric",
+    "label",
+    "ip",
+    "port",
+    "device",
+    "did",
+    "sid",
+    "hostname",
+    "macaddress",
+    "typelabel",
+    "mitreTechniques",
+    "technique",
+    "techniqueID",
+    "id",
+    "createdAt",
+    "title",
+    "summary",
+    "aiaScore",
+    "groupScore",
+    "currentGroup",
+    "groupPreviousGroups",
+    "groupingIds",
+    "groupByActivity",
+    "periods",
+    "start",
+    "end",
+    "breachDevices",
+    "identifier",
+    "relatedBreaches",
+    "incidentEventUrl",
+    "\u{fffd}own \"key\"",
+];
+
+/// JSON text of any type, with escapes that a library would not write.
+fn any_json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        any::<bool>().prop_map(|flag| flag.to_string()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        (1_600_000_000_000..1_800_000_000_000_i64).prop_map(|number| number.to_string()),
+        any::<f64>().prop_filter("JSON has no other", |n| n.is_finite()).prop_map(|n| json!(n).to_string()),
+        Just("\"203.0.113.7/32\"".to_owned()),
+        Just("\"Destination IP\"".to_owned()),
+        Just("\"0b6c4a1e-52d7-4c39-8f10-7a9e2d3c4b5f\"".to_owned()),
+        Just("\"\\ud83d\\ude00 \\ud83d \\\\ud83d \\u0000 \\\\n\"".to_owned()),
+        any::<String>().prop_map(|text| json!(text).to_string()),
+        (0..3_usize, "[a\"é\\\\\u{0}😀. ]{1,8}").prop_map(|(n, text)| json!(text.repeat(n * 9_000)).to_string()),
+    ];
+    leaf.prop_recursive(5, 40, 8, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(|items| format!("[{}]", items.join(" ,\n"))),
+            any_object(inner),
+        ]
+    })
+}
+
+fn any_object(value: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    prop::collection::vec((prop::sample::select(&FIELDS[..]), value), 0..12).prop_map(|fields| {
+        let fields: Vec<String> = fields.iter().map(|(key, raw)| format!("{} :{raw}", json!(key))).collect();
+        format!("{{{}}}", fields.join(", "))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_object_at_all_becomes_a_row_that_fits_the_table(raw in any_object(any_json())) {
+        let schema = Schema::read("darktrace_model_alerts_CL");
+        for source in Source::ALL {
+            let record = Record::parse(source, &raw).unwrap();
+            let again = Record::parse(source, &raw).unwrap();
+            prop_assert_eq!(record.revision(), again.revision());
+            prop_assert_eq!(record.times(), again.times());
+            prop_assert!(record.score().is_none_or(|score| score <= 100));
+            let (text, cuts) = map(source, &raw);
+            let row: Value = serde_json::from_str(&text).unwrap();
+            schema.check(&row);
+            prop_assert_eq!(row.get("Truncated").is_some(), cuts > 0);
+            if let (Source::ModelAlerts, Some(id)) = (source, record.id()) {
+                let link = row["breachUrl_s"].as_str().unwrap();
+                let end = format!("#modelbreach/{id}");
+                prop_assert!(link.ends_with(&end) || cuts > 0);
+            }
+            if let Some(shrunk) = shrink(text.as_bytes(), 5_000) {
+                prop_assert!(shrunk.len() <= 5_000);
+                schema.check(&serde_json::from_slice(&shrunk).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_at_all_panics(raw in ".{0,40}", object in any_object(any_json()), cut in 0..200_usize) {
+        for source in Source::ALL {
+            drop(Record::parse(source, &raw));
+            let torn = &object[..object.floor_char_boundary(cut)];
+            prop_assert_eq!(Record::parse(source, torn).is_ok(), torn == object);
+        }
+    }
+}
