@@ -12,6 +12,11 @@ use std::ops::Range;
 /// (<https://learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits#logs-ingestion-api>).
 pub const LARGEST: usize = 1_000_000;
 
+/// Room for a full body and the row that does not fit any more, and for the records behind it, so that neither is moved
+/// about as it grows. Records are mostly somewhat larger than their rows.
+const ROOM: usize = LARGEST + (16 << 10);
+const RECORDS_ROOM: usize = LARGEST / 2 * 3;
+
 /// A batch identifier is a UUID in its usual form, so that it can be replaced in place.
 const ID_LENGTH: usize = 36;
 const CLOSING: &str = "\"}";
@@ -164,8 +169,8 @@ impl Batcher {
     /// Closes the open batch as it was at `before` and moves the last row into a new one.
     fn hand_over(&mut self, before: usize) -> Batch {
         let mut next = Batch::new((self.new_id)());
-        next.body.reserve(self.open.body.len());
-        next.records.reserve(self.open.records.len());
+        next.body.reserve(ROOM);
+        next.records.reserve(RECORDS_ROOM);
         if let Some(last) = self.open.entries.pop() {
             let (row, record) = (self.open.row(&last), self.open.record(&last));
             next.append(last.proof, last.sequence, record, |body| body.extend_from_slice(row));

@@ -15,8 +15,9 @@ use crate::retry;
 use crate::row;
 use bytes::Bytes;
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -128,8 +129,10 @@ impl Post {
     async fn deliver(mut self, batch: Batch) -> Delivery {
         let mut left = vec![batch];
         while let Some(batch) = left.pop() {
-            let Some(batch) = self.fit(batch) else { continue };
-            let Err(refused) = self.post(&batch).await else { continue };
+            let Some(mut batch) = self.fit(batch) else { continue };
+            let body = pack(&mut batch);
+            let Err(refused) = self.post(&batch, &body).await else { continue };
+            unpack(&mut batch, &body);
             match refused {
                 Refused::Split => left.extend(halves(&batch)),
                 Refused::Cut => left.extend(self.cut(&batch, CUT_TO)),
@@ -151,7 +154,8 @@ impl Post {
     fn cut(&mut self, batch: &Batch, limit: usize) -> Option<Batch> {
         let entry = batch.entries.first()?;
         let row = batch.row(entry);
-        match row::shrink(row, limit).filter(|cut| cut.len() < row.len()) {
+        // A row that is small already is not the reason why it was found too large.
+        match (row.len() > limit).then(|| row::shrink(row, limit)).flatten() {
             Some(cut) => {
                 self.delivery.cut += 1;
                 Some(batch.with_row(entry, &cut))
@@ -163,13 +167,12 @@ impl Post {
         }
     }
 
-    async fn post(&mut self, batch: &Batch) -> Result<(), Refused> {
-        let body = compress(&batch.body);
+    async fn post(&mut self, batch: &Batch, body: &Packed) -> Result<(), Refused> {
         let mut attempts = Attempts::new(retry::INGESTION, self.limits.deadline, &self.limits.budget);
         let mut renewed = false;
         loop {
-            let Err(rejection) = self.attempt(batch, body.clone()).await? else {
-                self.accept(batch, body.len() as u64);
+            let Err(rejection) = self.attempt(batch, body.bytes.clone()).await? else {
+                self.accept(batch, body);
                 return Ok(());
             };
             tracing::debug!("batch {} with {} rows: {rejection}", batch.id, batch.entries.len());
@@ -194,14 +197,14 @@ impl Post {
         Ok(answer)
     }
 
-    fn accept(&mut self, batch: &Batch, bytes_sent: u64) {
+    fn accept(&mut self, batch: &Batch, body: &Packed) {
         let (Some(first), Some(last)) = (batch.entries.first(), batch.entries.last()) else { return };
         tracing::debug!("batch {}: {} rows accepted", batch.id, batch.entries.len());
         self.delivery.accepted.push(Accepted {
             proofs: batch.entries.iter().map(|entry| entry.proof).collect(),
             sequences: (first.sequence, last.sequence + 1),
-            bytes: batch.body.len() as u64,
-            bytes_sent,
+            bytes: body.inflated as u64,
+            bytes_sent: body.bytes.len() as u64,
         });
     }
 
@@ -222,8 +225,8 @@ fn refused(batch: &Batch, rejection: Rejection) -> Refused {
     let alone = batch.entries.len() == 1;
     match rejection {
         Rejection::TooLarge | Rejection::Invalid { .. } if !alone => Refused::Split,
-        Rejection::TooLarge if batch.body.len() > CUT_TO => Refused::Cut,
-        Rejection::TooLarge | Rejection::Invalid { .. } => Refused::PutAside(rejection.to_string()),
+        Rejection::TooLarge => Refused::Cut,
+        Rejection::Invalid { .. } => Refused::PutAside(rejection.to_string()),
         other => {
             let Stop::Failed(mut failure) = Stop::from(other) else { return Refused::GiveUp(closing()) };
             failure.message = format!("batch {}: {}", batch.id, failure.message);
@@ -240,6 +243,25 @@ fn halves(batch: &Batch) -> Vec<Batch> {
     let ids = [(); 2].map(|()| uuid::Uuid::new_v4().to_string());
     // The first half goes first: what is pushed last is taken first.
     batch.halve(ids).map_or_else(Vec::new, |[first, second]| vec![second, first])
+}
+
+/// A body as it is sent. The text of a batch under way is not kept beside it: it is needed again only to be split.
+struct Packed {
+    bytes: Bytes,
+    /// The size of the text.
+    inflated: usize,
+}
+
+fn pack(batch: &mut Batch) -> Packed {
+    let text = std::mem::take(&mut batch.body);
+    Packed { bytes: compress(&text), inflated: text.len() }
+}
+
+fn unpack(batch: &mut Batch, body: &Packed) {
+    let mut text = Vec::with_capacity(body.inflated);
+    // It was packed here, so it unpacks.
+    let _ = GzDecoder::new(&body.bytes[..]).read_to_end(&mut text);
+    batch.body = text;
 }
 
 /// gzip at its quickest level: the limit of the service is on the uncompressed size, so that a better ratio wins nothing.
