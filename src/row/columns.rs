@@ -100,6 +100,11 @@ impl<'o> Row<'o> {
     /// A `real` column from a number or a string that holds one. `false` when the column does not hold it exactly.
     pub(super) fn real(&mut self, name: &str, raw: Option<&str>) -> bool {
         let Some(raw) = raw else { return true };
+        if raw.len() <= EXACT_DIGITS && raw.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.name(name);
+            self.out.extend_from_slice(raw.as_bytes());
+            return true;
+        }
         let Some(number) = value::number(raw) else { return false };
         let digits = value::quoted(raw).unwrap_or(raw);
         self.name(name);
@@ -282,6 +287,9 @@ impl<'o> Embedded<'o> {
 
 fn escape(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
+    if special(bytes, 0) == bytes.len() && bytes.iter().all(|byte| *byte >= 0x20) {
+        return out.extend_from_slice(bytes);
+    }
     let mut copied = 0;
     for (at, byte) in bytes.iter().enumerate() {
         if !matches!(byte, b'"' | b'\\' | ..0x20) {

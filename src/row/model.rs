@@ -7,28 +7,6 @@ use super::walk::Walk;
 use super::{Fields, nested};
 use std::borrow::Cow;
 
-/// Fields of a model that only tell how it is built, and the note of its last edit. They are the same for every alert of
-/// the model and can be looked up on the appliance, so they are not stored with each alert.
-// Sorted, because it is searched by halves.
-const DEFINITION: [&str; 16] = [
-    "active",
-    "activeTimes",
-    "autoSuppress",
-    "autoUpdatable",
-    "autoUpdate",
-    "created",
-    "defeats",
-    "delay",
-    "edited",
-    "interval",
-    "logic",
-    "message",
-    "modified",
-    "sequenced",
-    "sharedEndpoints",
-    "throttle",
-];
-
 #[derive(Default)]
 pub(super) struct Model<'a> {
     pub(super) then: Option<&'a str>,
@@ -61,7 +39,7 @@ impl<'a> Fields<'a> for Model<'a> {
             "tags" => &mut self.tags,
             "mitre" => &mut self.mitre,
             "actions" => &mut self.actions,
-            other if DEFINITION.binary_search(&other).is_ok() => return,
+            field if is_definition(field) => return,
             _ => return self.rest.push(key, raw),
         };
         *slot = present(raw);
@@ -70,6 +48,30 @@ impl<'a> Fields<'a> for Model<'a> {
     fn end(&mut self) {
         self.rest.settle();
     }
+}
+
+/// Fields of a model that only tell how it is built, and the note of its last edit. They are the same for every alert of
+/// the model and can be looked up on the appliance, so they are not stored with each alert.
+fn is_definition(field: &str) -> bool {
+    matches!(
+        field,
+        "active"
+            | "activeTimes"
+            | "autoSuppress"
+            | "autoUpdatable"
+            | "autoUpdate"
+            | "created"
+            | "defeats"
+            | "delay"
+            | "edited"
+            | "interval"
+            | "logic"
+            | "message"
+            | "modified"
+            | "sequenced"
+            | "sharedEndpoints"
+            | "throttle"
+    )
 }
 
 impl<'a> Model<'a> {
