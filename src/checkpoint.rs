@@ -127,7 +127,8 @@ impl Checkpoint {
 /// The keys of what was delivered, each with the latest minute at which its record can still be returned by a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
-    keys: HashMap<Key, i64, BuildHasherDefault<KeyHasher>>,
+    /// Minutes since the epoch fit into 32 bits for four thousand years, and there are many of them.
+    keys: HashMap<Key, i32, BuildHasherDefault<KeyHasher>>,
 }
 
 impl Delivered {
@@ -139,7 +140,7 @@ impl Delivered {
 
     /// Remembers a key until windows have passed `latest`, the latest of its record's times.
     pub fn insert(&mut self, key: Key, latest: Instant) {
-        self.insert_minute(key, latest.minute());
+        self.insert_minute(key, minute_of(latest));
     }
 
     /// How many keys there are.
@@ -154,7 +155,7 @@ impl Delivered {
         self.keys.is_empty()
     }
 
-    fn insert_minute(&mut self, key: Key, minute: i64) {
+    fn insert_minute(&mut self, key: Key, minute: i32) {
         let kept = self.keys.entry(key).or_insert(minute);
         *kept = minute.max(*kept);
     }
@@ -166,7 +167,7 @@ impl Delivered {
     }
 
     fn forget_before(&mut self, horizon: Instant) {
-        let minute = horizon.minute();
+        let minute = minute_of(horizon);
         self.keys.retain(|_, kept| *kept >= minute);
         if self.keys.len() < self.keys.capacity() / 4 {
             self.keys.shrink_to_fit();
@@ -176,17 +177,21 @@ impl Delivered {
     /// The minute from which on only `most` keys are left, when there are more than that.
     fn oldest_beyond(&self, most: usize) -> Option<Instant> {
         let surplus = self.keys.len().checked_sub(most).filter(|n| *n > 0)?;
-        let mut minutes: Vec<i64> = self.keys.values().copied().collect();
+        let mut minutes: Vec<i32> = self.keys.values().copied().collect();
         let (_, last_to_go, _) = minutes.select_nth_unstable(surplus - 1);
-        Some(Instant((*last_to_go + 1) * 60_000))
+        Some(Instant((i64::from(*last_to_go) + 1) * 60_000))
     }
 
     /// Minute by minute, ascending.
-    fn by_minute(&self) -> Vec<(i64, Key)> {
-        let mut all: Vec<(i64, Key)> = self.keys.iter().map(|(key, minute)| (*minute, *key)).collect();
+    fn by_minute(&self) -> Vec<(i32, Key)> {
+        let mut all: Vec<(i32, Key)> = self.keys.iter().map(|(key, minute)| (*minute, *key)).collect();
         all.sort_unstable();
         all
     }
+}
+
+fn minute_of(at: Instant) -> i32 {
+    i32::try_from(at.minute()).unwrap_or(if at.0 < 0 { i32::MIN } else { i32::MAX })
 }
 
 /// Takes the hash that a [`Key`] is.
@@ -307,7 +312,7 @@ mod tests {
         fn a_merge_keeps_every_key_above_its_floor(a in any_checkpoint(), b in any_checkpoint()) {
             let merged = a.clone().merge(&b);
             for (key, minute) in a.delivered.keys.iter().chain(&b.delivered.keys) {
-                prop_assert!(*minute < merged.position.floor.minute() || merged.delivered.contains(*key));
+                prop_assert!(*minute < minute_of(merged.position.floor) || merged.delivered.contains(*key));
             }
         }
     }

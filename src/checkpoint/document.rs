@@ -85,7 +85,7 @@ struct OpenSweep {
 
 #[derive(Deserialize)]
 struct Minute<'a> {
-    minute: i64,
+    minute: i32,
     #[serde(borrow)]
     keys: Vec<&'a str>,
 }
