@@ -12,6 +12,7 @@ mod health;
 mod hold;
 mod intake;
 mod ledger;
+mod listing;
 mod post;
 mod stop;
 
@@ -215,7 +216,9 @@ impl<'a> Run<'a> {
     /// One slice to its end: asked, read, posted and committed, or narrowed for the next turn.
     async fn read(&mut self, plan: &mut Plan, slice: &Slice) -> Result<(), Stop> {
         let before = self.intake.counts.fetched;
-        match self.fetch(slice).await? {
+        let known = plan.is_known_ground(slice) && self.ledger.checkpoint.basis == Basis::Activity;
+        let fetched = if known { self.fetch_what_is_new(slice).await? } else { self.fetch(slice).await? };
+        match fetched {
             Fetched::Whole(date) => {
                 self.send_all().await?;
                 let records = self.intake.counts.fetched - before;
@@ -268,7 +271,13 @@ impl<'a> Run<'a> {
     }
 
     fn feed(&mut self, slice: &Slice, splitter: &mut Splitter, piece: &[u8]) -> Result<(), crate::records::SplitError> {
-        let desk = Desk {
+        let desk = self.desk(slice);
+        let (intake, delivered) = (&mut self.intake, &self.ledger.checkpoint.delivered);
+        splitter.feed(piece, |record| intake.take(&desk, delivered, record))
+    }
+
+    fn desk(&self, slice: &Slice) -> Desk<'a> {
+        Desk {
             instance: &self.job.instance,
             base_url: self.job.client.base_url(),
             source: self.job.source,
@@ -276,9 +285,7 @@ impl<'a> Run<'a> {
             slice: *slice,
             basis: self.ledger.checkpoint.basis,
             now: (self.job.clock)(),
-        };
-        let (intake, delivered) = (&mut self.intake, &self.ledger.checkpoint.delivered);
-        splitter.feed(piece, |record| intake.take(&desk, delivered, record))
+        }
     }
 
     /// A body that broke: half of the window may do better, unless the fault is none of its size.

@@ -11,7 +11,7 @@ pub mod signature;
 
 pub use answer::{Answer, LARGEST};
 pub use fault::{AskError, Fault};
-pub use query::window;
+pub use query::{listing, window};
 
 use crate::http::{self, Attempts, Clock, FIRST_BYTE};
 use crate::instant::Instant;

@@ -40,6 +40,9 @@ pub struct Policy {
     pub widest: Duration,
     /// Keys are kept this much longer than any window reaches back.
     pub margin: Duration,
+    /// Every run reads far back over ground that was read before, so that it is worth looking there for what is new
+    /// first: see [`Plan::is_known_ground`].
+    pub looks_first: bool,
 }
 
 impl Policy {
@@ -53,6 +56,7 @@ impl Policy {
             width: Duration::from_secs(6 * 3600),
             widest: Duration::from_secs(24 * 3600),
             margin: MINUTE,
+            looks_first: false,
         }
     }
 
@@ -60,7 +64,7 @@ impl Policy {
     /// hours after that, so every run reads as far back as a sweep.
     #[must_use]
     pub fn by_activity(deep: Duration) -> Self {
-        Self { fast: deep, deep, head: HOUR, width: deep * 2, widest: deep * 2, margin: MINUTE }
+        Self { fast: deep, deep, head: HOUR, width: deep * 2, widest: deep * 2, margin: MINUTE, looks_first: true }
     }
 
     /// AI Analyst events, which grow for days: 48 hours each run.
@@ -74,6 +78,7 @@ impl Policy {
             width: Duration::from_secs(96 * 3600),
             widest: Duration::from_secs(96 * 3600),
             margin: Duration::from_secs(24 * 3600),
+            looks_first: false,
         }
     }
 
@@ -172,10 +177,19 @@ impl Plan {
         self.now = self.now.max(now);
     }
 
+    /// Whether a slice lies where an earlier run has read everything that was visible then. It is asked for in full only
+    /// around what a short list shows to be new.
+    #[must_use]
+    pub fn is_known_ground(&self, slice: &Slice) -> bool {
+        self.policy.looks_first && slice.to <= self.known_until
+    }
+
     /// The next slice, or nothing when the run has read all that is due. May open or close a sweep in `position`.
     pub fn next(&self, position: &mut Position) -> Option<Slice> {
         if self.live_next <= self.now {
             let to = self.now.min(self.live_next + position.width);
+            let border = self.policy.looks_first && self.live_next < self.known_until && self.known_until < to;
+            let to = if border { self.known_until } else { to };
             return Some(Slice { from: self.live_next, to, purpose: Purpose::Live });
         }
         loop {
@@ -388,6 +402,16 @@ mod tests {
         let (slices, after) = run(policy, after, NOON + MINUTE * 5);
         assert_eq!(slices.len(), 1, "the look-back stays where it is");
         assert_eq!(after.watermark, NOON + MINUTE * 5);
+    }
+
+    #[test]
+    fn ground_that_was_read_before_is_a_slice_of_its_own_where_every_run_reads_it() {
+        let policy = Policy::by_activity(DAY);
+        let position = read_until(MINUTE * 5, &policy);
+        let plan = Plan::new(policy, &position, NOON);
+        let (slices, _) = run(policy, position, NOON);
+        assert_eq!(slices.iter().map(|slice| plan.is_known_ground(slice)).collect::<Vec<_>>(), [true, false]);
+        assert!(covered(&slices, position.watermark - DAY, NOON));
     }
 
     #[test]

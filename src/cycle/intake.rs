@@ -63,6 +63,17 @@ pub(super) struct Witness {
     pub(super) happened: Instant,
 }
 
+/// What a short list says of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Survey {
+    /// It was delivered, or belongs to another window.
+    Known,
+    /// It was not; its activity began at this time.
+    New(Instant),
+    /// It cannot be told from the list.
+    Unclear,
+}
+
 /// The records of a run on their way into batches.
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -109,6 +120,23 @@ impl Intake {
         match Record::parse(desk.source, &text) {
             Ok(record) => self.place(desk, delivered, raw, &record),
             Err(reason) => self.put_aside(desk, delivered, raw, reason.to_string()),
+        }
+    }
+
+    /// Looks at one element of a short list. What is new there is counted when it is read in full.
+    pub(super) fn survey(&mut self, desk: &Desk<'_>, delivered: &Delivered, raw: &[u8]) -> Survey {
+        let text = String::from_utf8_lossy(raw);
+        let Ok(record) = Record::parse(desk.source, &text) else { return Survey::Unclear };
+        let times = record.times();
+        let (Some(id), Some((happened, _))) = (record.id(), times.happened) else { return Survey::Unclear };
+        if self.is_known(delivered, desk.key(&id, &times, record.revision())) {
+            self.counts.fetched += 1;
+            self.counts.already_delivered += 1;
+            Survey::Known
+        } else if place(desk, &times) == Place::Outside {
+            Survey::Known
+        } else {
+            Survey::New(happened)
         }
     }
 
@@ -362,6 +390,18 @@ mod tests {
             [alert(1, NOON, NOON - second), alert(2, NOON, NOON - second * 40), alert(3, NOON, NOON - second * 10)];
         let intake = take(&desk(Source::ModelAlerts, Basis::Unknown, &filter), &records);
         assert_eq!(intake.witness.map(|witness| witness.id).as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn a_short_list_shows_what_is_new_by_the_same_identity_as_the_records() {
+        let filter = Filter::default();
+        let desk = desk(Source::ModelAlerts, Basis::Activity, &filter);
+        let mut intake = take(&desk, &[alert(1, NOON, NOON)]);
+        let mut look = |text: String| intake.survey(&desk, &Delivered::default(), text.as_bytes());
+        let listed = |pbid| format!(r#"{{"creationTime":{},"pbid":{pbid},"time":{}}}"#, NOON.0, NOON.0);
+        assert_eq!(look(listed(1)), Survey::Known);
+        assert_eq!(look(listed(2)), Survey::New(NOON));
+        assert_eq!(look(r#"{"pbid":3}"#.to_owned()), Survey::Unclear);
     }
 
     #[test]

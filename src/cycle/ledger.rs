@@ -7,7 +7,7 @@
 use super::crash;
 use super::stop::Stop;
 use crate::batch::Proof;
-use crate::checkpoint::{Checkpoint, Header, Unreadable};
+use crate::checkpoint::{Basis, Checkpoint, Header, Position, Unreadable};
 use crate::http::Clock;
 use crate::instant::Instant;
 use crate::report::{FailureClass, Phase};
@@ -94,9 +94,13 @@ pub(super) struct Ledger {
     written_at: Instant,
     backup_due: bool,
     unwritten: Unwritten,
+    /// What the last commit said besides keys.
+    committed: Option<Said>,
     /// Acknowledged rows whose predecessors are not all acknowledged: first sequence to the one behind the last.
     ahead: BTreeMap<u64, u64>,
 }
+
+type Said = (Position, Basis, usize, u64);
 
 /// What was acknowledged since the last commit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,6 +124,7 @@ impl Ledger {
             written_at: Instant(0),
             backup_due: true,
             unwritten: Unwritten::default(),
+            committed: None,
             ahead: BTreeMap::new(),
         };
         match ledger.store.read(&ledger.names.state()).await? {
@@ -227,8 +232,11 @@ impl Ledger {
         self.unwritten.bytes >= DUE_BYTES || self.unwritten.since.is_some_and(|since| since.elapsed() >= DUE_TIME)
     }
 
-    /// Writes the checkpoint. When another run wrote in the meantime, writes the union of both and says so as a pause.
+    /// Writes the checkpoint, unless it would say what it says already. When another run wrote in the meantime, writes the union of both and says so as a pause.
     pub(super) async fn commit(&mut self) -> Result<(), Stop> {
+        if self.unwritten.since.is_none() && self.committed.as_ref() == Some(&self.said()) {
+            return Ok(());
+        }
         let mut merged = false;
         for _ in 0..MOST_MERGES {
             match self.write().await {
@@ -260,7 +268,13 @@ impl Ledger {
         self.etag = Some(etag);
         self.written_at = header.written_at;
         self.unwritten = Unwritten::default();
+        self.committed = Some(self.said());
         Ok(())
+    }
+
+    fn said(&self) -> Said {
+        let checkpoint = &self.checkpoint;
+        (checkpoint.position, checkpoint.basis, checkpoint.delivered.len(), checkpoint.next_sequence)
     }
 
     /// Reads what stands in the way. True when it is this ledger's own write, whose answer was lost; else it is merged.

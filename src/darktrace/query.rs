@@ -31,6 +31,17 @@ pub fn window(source: Source, basis: Basis, from: Instant, to: Instant) -> Strin
     }
 }
 
+/// The target that asks for a list of the model alerts whose activity began between `from` and `to`, with no more of each
+/// than tells it from the others. An appliance that does not know `responsedata` answers with whole records.
+#[must_use]
+pub fn listing(from: Instant, to: Instant) -> String {
+    let (path, from, to) = (Source::ModelAlerts.path(), from.0, to.0);
+    format!(
+        "{path}?deviceattop=true&endtime={to}&historicmodelonly=true&includeacknowledged=true&includesuppressed=false\
+         &responsedata=creationTime,pbid,time&starttime={from}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +78,13 @@ mod tests {
             assert!(query.split('&').is_sorted());
             assert!(query.bytes().all(|b| b.is_ascii_alphanumeric() || b"=&_.-".contains(&b)));
         }
+    }
+
+    /// A comma is one of the characters that a query may hold as it is (RFC 3986 §3.4), so it is signed as it is sent.
+    #[test]
+    fn a_listing_asks_for_what_identifies_an_alert() {
+        let target = listing(FROM, TO);
+        assert!(target.contains("&responsedata=creationTime,pbid,time&"));
+        assert!(target.split_once('?').unwrap().1.split('&').is_sorted());
     }
 }

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Whom one client believes.
 #[derive(Clone, Debug, Default)]
@@ -53,14 +53,24 @@ impl Trust {
         Ok(config)
     }
 
-    fn roots(&self, provider: &Arc<CryptoProvider>) -> Result<Option<Verifier>, BuildError> {
+    fn roots(&self, provider: &Arc<CryptoProvider>) -> Result<Option<Arc<Verifier>>, BuildError> {
         if !self.pins.is_empty() {
             return Ok(None);
         }
-        let extra = self.authorities.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
-        let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(provider));
-        verifier.map(Some).map_err(|error| BuildError(error.to_string()))
+        let Some(pem) = &self.authorities else { return system_roots(provider).map(Some) };
+        let verifier = Verifier::new_with_extra_roots(read_certificates(pem)?, Arc::clone(provider));
+        verifier.map(|verifier| Some(Arc::new(verifier))).map_err(|error| BuildError(error.to_string()))
     }
+}
+
+/// The system's roots, read and parsed once: that takes milliseconds, and there is a client for each master.
+fn system_roots(provider: &Arc<CryptoProvider>) -> Result<Arc<Verifier>, BuildError> {
+    static ROOTS: OnceLock<Arc<Verifier>> = OnceLock::new();
+    if let Some(roots) = ROOTS.get() {
+        return Ok(Arc::clone(roots));
+    }
+    let roots = Verifier::new(Arc::clone(provider)).map_err(|error| BuildError(error.to_string()))?;
+    Ok(Arc::clone(ROOTS.get_or_init(|| Arc::new(roots))))
 }
 
 fn read_certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, BuildError> {
@@ -90,7 +100,7 @@ pub(super) fn untrusted(error: &reqwest::Error) -> Option<Untrusted> {
 #[derive(Debug)]
 struct Believer {
     /// Absent when pins decide.
-    roots: Option<Verifier>,
+    roots: Option<Arc<Verifier>>,
     pins: Vec<[u8; 32]>,
     algorithms: WebPkiSupportedAlgorithms,
 }

@@ -5,6 +5,7 @@ mod azurite;
 mod handler;
 mod host;
 mod journeys;
+mod old_appliance;
 mod rows;
 mod settings;
 mod store;
