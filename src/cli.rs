@@ -47,6 +47,7 @@ enum Command {
     Poll,
     /// Show the whole product against simulators on this machine, without a cloud or any setting.
     #[cfg(feature = "demo")]
+    #[command(long_about = demo::LONG_ABOUT)]
     Demo(demo::Options),
 }
 

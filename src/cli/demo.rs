@@ -24,19 +24,21 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const LONG_ABOUT: &str = "Shows the whole product against simulators on this machine: no cloud, no certificates, no settings.\n\n\
-    A simulated Darktrace master, Logs Ingestion endpoint and identity endpoint listen on free ports of 127.0.0.1. Every \
-    poll is this program in a process of its own with a cleared environment, exactly as `darktrace-sentinel poll` runs \
-    elsewhere. Without an option it tells a story: history, news, a late alert, a burst, an event that grows, a throttled \
-    post, a run that is killed half-way, an outage of the master, and recovery. It ends with an account of what the \
-    master had and what was stored, and exits with 0 only if nothing was lost, nothing was stored twice without a fault, \
-    and every row fits its table. The hourly sweep is left out of the story, because it would take an hour.";
+/// What `demo --help` says first.
+pub(super) const LONG_ABOUT: &str = "Shows the whole product against simulators on this machine: no cloud, no certificates, no settings.\n\n\
+    A simulated Darktrace master, Logs Ingestion endpoint and identity endpoint listen on free ports of 127.0.0.1. Every poll\n\
+    is this program in a process of its own with a cleared environment, as `darktrace-sentinel poll` runs elsewhere.\n\n\
+    Without an option it tells a story: history, news, a late alert, a burst, an event that grows, a throttled post, a run\n\
+    that is killed half-way, an outage of the master, and recovery. The hourly sweep is left out, because it would take an\n\
+    hour. In the end stands an account of what the master had and what was stored. The exit code is 0 only if nothing was\n\
+    lost, nothing was stored twice without a fault, and every row fits its table.";
 
 /// The options of `demo`.
 #[derive(Debug, clap::Args)]
-#[command(long_about = LONG_ABOUT)]
 pub(super) struct Options {
-    /// Where the rows are written, as NDJSON, a file for each table [default: a fresh directory for temporary files]
+    /// Where the rows are written, as NDJSON, a file for each table; files of the same names are replaced
+    ///
+    /// Without it they go into a fresh directory for temporary files, which is printed in the end.
     #[arg(long, value_name = "DIR")]
     rows: Option<PathBuf>,
     /// Let the simulated master have the recorded alerts and AI Analyst events below DIR, and poll once

@@ -81,10 +81,9 @@ impl Account {
             line("duplicates", self.duplicates, ""),
         ];
         if self.repeated_by_kill > 0 {
-            let why = "rows twice because of the kill: stored, but killed before the commit";
+            let why = "rows once more, because the kill came before the position was saved that";
             lines.push(line("+ by the kill", self.repeated_by_kill, why));
-            lines.push(line("", "", "that would have remembered them. Both copies have the same EventKey,"));
-            lines.push(line("", "", "by which a query collapses them."));
+            lines.push(line("", "", "covers them; both copies have the same EventKey, by which a query takes one"));
         }
         if self.strangers > 0 {
             lines.push(line("strangers", self.strangers, "rows of something that the master never had"));
@@ -101,7 +100,7 @@ impl Account {
 
     fn told_issued(&self) -> String {
         format!(
-            "{}, {} in {}",
+            "{}, and {} in {}",
             count(self.alerts, "model alert"),
             count(self.events, "AI Analyst event"),
             count(self.revisions, "revision")

@@ -5,6 +5,9 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+/// The directory of the rows, where nothing else was chosen.
+const ROWS: &str = "rows";
+
 /// The directories of one demo. The checkpoint goes when this is dropped; the rows stay.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -20,7 +23,7 @@ impl Place {
         // Replayed records may be somebody's alerts: others on this machine need not read them.
         let made = fs::DirBuilder::new().mode(0o700).create(&work);
         made.map_err(while_doing(format!("{} cannot be made", work.display())))?;
-        let rows = rows.map_or_else(|| work.join("rows"), Path::to_path_buf);
+        let rows = rows.map_or_else(|| work.join(ROWS), Path::to_path_buf);
         let place = Self { work, rows };
         fs::create_dir_all(&place.rows).map_err(while_doing(format!("{} cannot be made", place.rows.display())))?;
         Ok(place)
@@ -41,7 +44,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         // The position of a master that is no more. What cannot be removed is left to the system's own cleaning.
         let _ = fs::remove_dir_all(self.checkpoints());
-        // Succeeds when it is empty, which is when the rows are elsewhere.
+        // Succeeds with empty directories only: when there are no rows, or when they are elsewhere.
+        let _ = fs::remove_dir(self.work.join(ROWS));
         let _ = fs::remove_dir(&self.work);
     }
 }

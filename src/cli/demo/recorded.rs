@@ -35,28 +35,28 @@ pub(super) struct Found {
 
 /// Finds the records in the text of a file: in an array, alone, or in the arrays of an answer object.
 pub(super) fn find(text: &str) -> Found {
-    let text = text.trim_start_matches('\u{feff}').trim();
     let mut found = Found::default();
-    if let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(text) {
-        found.take_all(&elements);
-        return found;
-    }
-    match serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(text) {
-        Ok(members) => {
-            found.take(text);
-            let arrays =
-                members.values().filter_map(|member| serde_json::from_str::<Vec<&RawValue>>(member.get()).ok());
-            if found.records.is_empty() {
-                found.take_members(arrays.collect());
-            }
-        }
-        Err(error) if error.is_data() => found.left_out.push("it is neither an array nor an object".to_owned()),
+    match serde_json::from_str::<&RawValue>(text.trim_start_matches('\u{feff}')) {
+        Ok(whole) => found.take_whole(whole.get()),
         Err(error) => found.left_out.push(format!("it is not JSON: {error}")),
     }
     found
 }
 
 impl Found {
+    fn take_whole(&mut self, text: &str) {
+        if let Some(elements) = elements(text) {
+            self.take_all(&elements);
+        } else if let Ok(members) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(text) {
+            self.take(text);
+            if self.records.is_empty() {
+                self.take_members(members.values().filter_map(|member| elements(member.get())).collect());
+            }
+        } else {
+            self.left_out.push("it is neither an array nor an object".to_owned());
+        }
+    }
+
     fn take_all(&mut self, elements: &[&RawValue]) {
         if elements.is_empty() {
             self.left_out.push("it is an empty array".to_owned());
@@ -69,7 +69,7 @@ impl Found {
     /// The arrays of an object count only when there are records in them; else the object's own reason is the better one.
     fn take_members(&mut self, arrays: Vec<Vec<&RawValue>>) {
         let mut inside = Self::default();
-        arrays.iter().for_each(|elements| inside.take_all(elements));
+        arrays.iter().filter(|elements| !elements.is_empty()).for_each(|elements| inside.take_all(elements));
         if !inside.records.is_empty() {
             *self = inside;
         }
@@ -81,6 +81,10 @@ impl Found {
             Err(reason) => self.left_out.push(reason),
         }
     }
+}
+
+fn elements(text: &str) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(text).ok()
 }
 
 fn recognise(text: &str) -> Result<Recorded, String> {
@@ -143,7 +147,8 @@ mod tests {
         let both = [(Kind::Alert, "7".to_owned()), (Kind::Event, "e-1".to_owned())];
         assert_eq!(ids(&format!("\u{feff}[{ALERT},\n {EVENT}]")), both);
         assert_eq!(ids(ALERT), both[..1]);
-        assert_eq!(ids(&format!(r#"{{"total":2,"errors":[],"alerts":[{ALERT}],"events":[{EVENT}]}}"#)), both);
+        let answer = find(&format!(r#"{{"total":2,"errors":[],"alerts":[{ALERT}],"events":[{EVENT}]}}"#));
+        assert_eq!((answer.records.len(), answer.left_out), (2, vec![]));
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Replay<'_> {
             return Err("it is more than a year older than the newest record of its file".to_owned());
         }
         if !self.seen.insert((record.kind, record.id.clone())) {
-            return Err("the same record was read before".to_owned());
+            return Err("a record with the same id was read before".to_owned());
         }
         self.oldest = self.oldest.min(oldest);
         match record.kind {

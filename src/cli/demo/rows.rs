@@ -18,7 +18,13 @@ pub(super) fn conclude(world: &World, polls: Polls) -> Result<Verdict, DemoError
     say("\nThe account\n");
     account.tell();
     keep(world, &rows)?;
-    Ok(account.verdict())
+    let verdict = account.verdict();
+    if verdict == Verdict::Unsound {
+        say(
+            "\nThe account does not come out even, which is a fault of this program: please report it with the lines above.",
+        );
+    }
+    Ok(verdict)
 }
 
 /// Writes the rows, and tells the files and some rows.

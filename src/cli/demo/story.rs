@@ -1,6 +1,6 @@
 //! The story: what happens on a master in a day and in a bad hour, and what each poll makes of it.
 
-use super::account::Polls;
+use super::account::{Polls, count};
 use super::world::{ALERTS, Expected, Polled, World, stream};
 use super::{DemoError, Verdict, rows, say, while_doing};
 use crate::sim::RetryAfter;
@@ -16,9 +16,9 @@ const HOUR: i64 = 60 * MINUTE;
 const HISTORY: (i64, i64) = (300, 4);
 const BURST: usize = 420;
 /// Enough for several batches of the largest size.
-const FLOOD: usize = 1_200;
+const FLOOD: usize = 1_500;
 /// The ingestion endpoint falls silent when it has taken so many rows of the flood.
-const TAKEN_BEFORE_KILL: u64 = 300;
+const TAKEN_BEFORE_KILL: u64 = 600;
 /// How often it is looked whether the moment has come to kill.
 const GLANCE: Duration = Duration::from_millis(10);
 
@@ -26,6 +26,9 @@ const GREETING: &str = "darktrace-sentinel demo\n\n\
     A simulated Darktrace master, Azure ingestion endpoint and identity endpoint run on this machine. Each poll below is\n\
     this program in a process of its own, with nothing in its environment but the settings that name them. The lines that\n\
     begin with INFO or ERROR are the poll's own.";
+
+const NEXT: &str = "\nNext: `demo --serve` keeps the simulators up to be polled by hand, `demo --replay DIR` polls recorded alerts, and\n\
+    docs/settings.md tells what a real master and a real workspace need.";
 
 pub(super) async fn perform(rows_to: Option<&Path>) -> Result<Verdict, DemoError> {
     let world = World::start(rows_to).await?;
@@ -41,7 +44,9 @@ pub(super) async fn perform(rows_to: Option<&Path>) -> Result<Verdict, DemoError
     story.outage().await?;
     story.recovery().await?;
     story.quiet().await?;
-    rows::conclude(&world, story.polls)
+    let verdict = rows::conclude(&world, story.polls)?;
+    say(NEXT);
+    Ok(verdict)
 }
 
 struct Story<'a> {
@@ -126,8 +131,11 @@ impl Story<'_> {
         let after = self.world.stored();
         self.polls.killed += 1;
         self.polls.interrupted = before..after;
-        self.tell(&format!("The poll had stored {} of them, and its position was not saved", after - before));
-        self.poll_well("The next poll begins where the last saved position is, and misses none").await
+        self.tell(&format!("The poll had stored {} of them when it was killed", after - before));
+        self.poll_well("The next poll begins at the last position that was saved, and misses none").await?;
+        let again = (self.world.stored() - before).saturating_sub(FLOOD);
+        self.tell(&format!("{} stored a second time, with the EventKey of the first", count(again, "row")));
+        Ok(())
     }
 
     /// Starts a poll, lets the ingestion endpoint fall silent amid its posts, and kills it.
@@ -157,7 +165,7 @@ impl Story<'_> {
         let stored = self.world.stored();
         let polled = self.world.poll(&[]).await?;
         self.polls.failed += 1;
-        self.tell(&format!("The poll fails and says why ({} rows stored)", self.world.stored() - stored));
+        self.tell(&format!("The poll fails and says why ({} stored)", count(self.world.stored() - stored, "row")));
         polled.tell();
         self.world.appliance.clear_faults();
         polled.must(Expected::Failure)
@@ -188,7 +196,7 @@ impl Story<'_> {
         let stored = self.world.stored();
         let polled = self.world.poll(&[]).await?;
         self.polls.well += 1;
-        self.tell(&format!("{what} ({} rows stored)", self.world.stored() - stored));
+        self.tell(&format!("{what} ({} stored)", count(self.world.stored() - stored, "row")));
         polled.tell();
         polled.must(Expected::Success)
     }
