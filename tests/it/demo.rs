@@ -82,6 +82,7 @@ async fn recorded_alerts_and_events_are_replayed_and_the_rest_is_named() {
     write("events.json", &answer.to_string());
     write("mail.json", r#"[{"uuid":"1","rcpts":[]}]"#);
     write("torn.json", "[{");
+    write("timeless.json", r#"{"pbid":1,"model":{}}"#);
     write("notes.txt", "not looked at");
 
     let (recorded, kept) = (recorded.path().to_str().unwrap(), kept.path());
@@ -92,6 +93,7 @@ async fn recorded_alerts_and_events_are_replayed_and_the_rest_is_named() {
         "events.json: 2 AI Analyst events",
         "mail.json: left out, because it is an e-mail",
         "torn.json: left out, because it is not JSON",
+        "timeless.json: left out, because it has no time",
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
     }

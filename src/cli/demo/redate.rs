@@ -3,9 +3,12 @@
 //! The text is not parsed and printed again, because that would change what it is interesting for: the order of members,
 //! the notation of numbers, members that are there twice.
 
+use std::ops::RangeInclusive;
+
 /// The members whose epoch milliseconds are moved.
 const MOVED: [&str; 6] = ["time", "creationTime", "createdAt", "timestamp", "start", "end"];
-/// A number of so many digits counts milliseconds since the epoch: 2001 to 2286.
+/// What counts as milliseconds since the epoch, the years 2001 to 2286: numbers of as many digits as today has.
+pub(super) const MILLISECONDS: RangeInclusive<i64> = 1_000_000_000_000..=9_999_999_999_999;
 const DIGITS: usize = 13;
 
 /// `text` with the epoch milliseconds of the members above moved by `offset_ms`.
@@ -46,8 +49,8 @@ fn names(before_quote: &str, name: &str) -> bool {
 fn milliseconds(text: &str) -> Option<(i64, &str)> {
     let length = text.bytes().take_while(u8::is_ascii_digit).count();
     let (digits, after) = text.split_at(length);
-    let whole = length == DIGITS && !after.starts_with(['.', 'e', 'E']);
-    whole.then(|| digits.parse().ok().map(|number| (number, after)))?
+    let number = digits.parse().ok().filter(|number| MILLISECONDS.contains(number))?;
+    (length == DIGITS && !after.starts_with(['.', 'e', 'E'])).then_some((number, after))
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::account::{Polls, count};
 use super::place::short;
-use super::recorded::{Kind, Recorded, find};
-use super::redate::moved;
+use super::recorded::{Found, Kind, Recorded, find};
+use super::redate::{MILLISECONDS, moved};
 use super::world::{Expected, World};
 use super::{DemoError, Verdict, rows, say, while_doing};
 use crate::sim::appliance::{AlertSpec, EventSpec, Period};
@@ -75,7 +75,7 @@ struct Replay<'a> {
 impl Replay<'_> {
     fn take_file(&mut self, root: &Path, file: &Path) -> Result<(), DemoError> {
         let bytes = fs::read(file).map_err(while_doing(format!("{} cannot be read", file.display())))?;
-        let mut found = find(&String::from_utf8_lossy(&bytes));
+        let mut found = String::from_utf8(bytes).map_or_else(|_| not_text(), |text| find(&text));
         let newest = found.records.iter().filter_map(|record| times(record).max()).max();
         let offset = newest.map_or(0, |newest| self.now - AGE_OF_NEWEST - newest);
         let (mut alerts, mut events) = (0, 0);
@@ -92,7 +92,9 @@ impl Replay<'_> {
     }
 
     fn issue(&mut self, record: &Recorded, offset: i64) -> Result<(), String> {
-        let oldest = times(record).min().map_or(self.now, |time| time + offset);
+        let Some(oldest) = times(record).min().map(|time| time + offset) else {
+            return Err("it has no time in epoch milliseconds".to_owned());
+        };
         if oldest < self.now - LONGEST {
             return Err("it is more than a year older than the newest record of its file".to_owned());
         }
@@ -101,37 +103,10 @@ impl Replay<'_> {
         }
         self.oldest = self.oldest.min(oldest);
         match record.kind {
-            Kind::Alert => drop(self.world.appliance.issue_alert(self.alert(record, offset))),
-            Kind::Event => drop(self.world.appliance.issue_event(self.event(record, offset))),
+            Kind::Alert => drop(self.world.appliance.issue_alert(alert(record, offset))),
+            Kind::Event => drop(self.world.appliance.issue_event(event(record, offset))),
         }
         Ok(())
-    }
-
-    fn alert(&self, record: &Recorded, offset: i64) -> AlertSpec {
-        let at = |member: &str| record.body[member].as_i64().map(|time| time + offset);
-        let time_ms = at("time").or(at("creationTime"));
-        AlertSpec {
-            time_ms: time_ms.or(Some(self.now - AGE_OF_NEWEST)),
-            creation_ms: at("creationTime").or(time_ms),
-            score: record.body["score"].as_f64(),
-            pbid: record.body["pbid"].as_i64(),
-            raw: Some(moved(&record.text, offset)),
-            ..AlertSpec::default()
-        }
-    }
-
-    fn event(&self, record: &Recorded, offset: i64) -> EventSpec {
-        let periods =
-            periods(&record.body).map(|(start, end)| Period { start_ms: start + offset, end_ms: end + offset });
-        let created = record.body["createdAt"].as_i64().map(|time| time + offset);
-        EventSpec {
-            uuid: Some(record.id.clone()),
-            periods: periods.collect(),
-            created_ms: created.or(Some(self.now - AGE_OF_NEWEST)),
-            score: record.body["aiaScore"].as_f64(),
-            raw: Some(moved(&record.text, offset)),
-            ..EventSpec::default()
-        }
     }
 
     /// Far enough for the oldest record, in whole hours.
@@ -140,17 +115,48 @@ impl Replay<'_> {
     }
 }
 
+fn not_text() -> Found {
+    Found { left_out: vec!["it is not UTF-8 text".to_owned()], ..Found::default() }
+}
+
+fn alert(record: &Recorded, offset: i64) -> AlertSpec {
+    AlertSpec {
+        time_ms: time(&record.body["time"]).map(|time| time + offset),
+        creation_ms: time(&record.body["creationTime"]).map(|time| time + offset),
+        score: record.body["score"].as_f64(),
+        pbid: record.body["pbid"].as_i64(),
+        raw: Some(moved(&record.text, offset)),
+        ..AlertSpec::default()
+    }
+}
+
+fn event(record: &Recorded, offset: i64) -> EventSpec {
+    let periods = periods(&record.body).map(|(start, end)| Period { start_ms: start + offset, end_ms: end + offset });
+    EventSpec {
+        uuid: Some(record.id.clone()),
+        created_ms: time(&record.body["createdAt"]).map(|time| time + offset),
+        periods: periods.collect(),
+        score: record.body["aiaScore"].as_f64(),
+        raw: Some(moved(&record.text, offset)),
+        ..EventSpec::default()
+    }
+}
+
 /// The times by which windows select a record.
 fn times(record: &Recorded) -> impl Iterator<Item = i64> {
-    let names = ["time", "creationTime", "createdAt"];
-    let single = names.into_iter().filter_map(|name| record.body[name].as_i64());
+    let single = ["time", "creationTime", "createdAt"].into_iter().filter_map(|name| time(&record.body[name]));
     let ends = periods(&record.body).filter(|_| record.kind == Kind::Event).map(|(_, end)| end);
     single.chain(ends)
 }
 
 fn periods(body: &Value) -> impl Iterator<Item = (i64, i64)> {
     let periods = body["periods"].as_array().into_iter().flatten();
-    periods.filter_map(|period| Some((period["start"].as_i64()?, period["end"].as_i64()?)))
+    periods.filter_map(|period| Some((time(&period["start"])?, time(&period["end"])?)))
+}
+
+/// Only what `redate` would move.
+fn time(value: &Value) -> Option<i64> {
+    value.as_i64().filter(|time| MILLISECONDS.contains(time))
 }
 
 /// `2 model alerts, 1 AI Analyst event; left out: ...`

@@ -6,6 +6,7 @@ use super::{DemoError, Verdict, rows, say, while_doing};
 use crate::sim::RetryAfter;
 use crate::sim::appliance::{AlertSpec, EventSpec, Fault, Growth, Period};
 use crate::sim::ingestion;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ impl Story<'_> {
     async fn history(&mut self) -> Result<(), DemoError> {
         let (alerts, events) = HISTORY;
         let now = self.world.appliance.now_ms();
+        let all = usize::try_from(alerts + events).unwrap_or(0);
         for n in 0..alerts {
             self.create(now - MINUTE - n * 23 * HOUR / alerts);
         }
@@ -71,14 +73,14 @@ impl Story<'_> {
             "History",
             &format!("The master has {alerts} model alerts and {events} AI Analyst events of the last 24 hours."),
         );
-        self.poll_well("The first poll reads the newest hour first, then the 23 before it").await
+        self.poll_well("The first poll reads the newest hour first, then the 23 before it", all..=all).await
     }
 
     async fn live(&mut self) -> Result<(), DemoError> {
         let now = self.world.appliance.now_ms();
         (1..=3).for_each(|n| self.create(now - n * SECOND));
         self.begin("Live", "Three alerts in the last seconds.");
-        self.poll_well("The poll reads the last 15 minutes again and knows what it has delivered").await
+        self.poll_well("The poll reads the last 15 minutes again and knows what it has delivered", 3..=3).await
     }
 
     async fn late_alert(&mut self) -> Result<(), DemoError> {
@@ -87,7 +89,7 @@ impl Story<'_> {
             "Late",
             "An alert that was created 8 minutes ago becomes visible only now, behind the last poll's position.",
         );
-        self.poll_well("The poll finds it, because it looks back").await
+        self.poll_well("The poll finds it, because it looks back", 1..=1).await
     }
 
     async fn burst(&mut self) -> Result<(), DemoError> {
@@ -96,7 +98,7 @@ impl Story<'_> {
             "Burst",
             &format!("{BURST} alerts in the same millisecond, so that no position in time tells them apart."),
         );
-        self.poll_well("The poll tells them apart by their identity").await
+        self.poll_well("The poll tells them apart by their identity", BURST..=BURST).await
     }
 
     async fn growth(&mut self) -> Result<(), DemoError> {
@@ -110,7 +112,7 @@ impl Story<'_> {
             "Growth",
             "AI Analyst finds out more about an event of five hours ago: a higher score, more activity.",
         );
-        self.poll_well("The poll stores the new form as a further row of the same event").await
+        self.poll_well("The poll stores the new form as a further row of the same event", 1..=1).await
     }
 
     async fn throttled(&mut self) -> Result<(), DemoError> {
@@ -119,7 +121,7 @@ impl Story<'_> {
         let fault = ingestion::Fault::Throttle(Some(RetryAfter::Seconds(1)));
         self.world.ingestion.fail_next_on(&stream(ALERTS), fault, 1);
         self.begin("Throttled", "Five alerts, and Azure answers the post with 429 and `Retry-After: 1`.");
-        self.poll_well("The poll waits that second and posts again").await
+        self.poll_well("The poll waits that second and posts again", 5..=5).await
     }
 
     async fn killed(&mut self) -> Result<(), DemoError> {
@@ -132,7 +134,11 @@ impl Story<'_> {
         self.polls.killed += 1;
         self.polls.interrupted = before..after;
         self.tell(&format!("The poll had stored {} of them when it was killed", after - before));
-        self.poll_well("The next poll begins at the last position that was saved, and misses none").await?;
+        self.poll_well(
+            "The next poll begins at the last position that was saved, and misses none",
+            FLOOD.saturating_sub(after - before)..=FLOOD,
+        )
+        .await?;
         let again = (self.world.stored() - before).saturating_sub(FLOOD);
         self.tell(&format!("{} stored a second time, with the EventKey of the first", count(again, "row")));
         Ok(())
@@ -174,12 +180,12 @@ impl Story<'_> {
     async fn recovery(&mut self) -> Result<(), DemoError> {
         self.create(self.world.appliance.now_ms());
         self.begin("Recovery", "The master answers again, with one more alert.");
-        self.poll_well("The poll stores what the failed one could not read, too").await
+        self.poll_well("The poll stores what the failed one could not read, too", 3..=3).await
     }
 
     async fn quiet(&mut self) -> Result<(), DemoError> {
         self.begin("Quiet", "Nothing happens.");
-        self.poll_well("The poll reads what the last one read, and stores nothing again").await
+        self.poll_well("The poll reads what the last one read, and stores nothing again", 0..=0).await
     }
 
     fn create(&self, created_ms: i64) {
@@ -191,12 +197,14 @@ impl Story<'_> {
         say(format_args!("\n{:>2}  {title}: {what}", self.chapter));
     }
 
-    /// One poll that has to succeed, told as `what` it does and what came of it.
-    async fn poll_well(&mut self, what: &str) -> Result<(), DemoError> {
+    /// One poll that has to succeed and to store as many rows as are due, told as `what` it does and what came of it.
+    async fn poll_well(&mut self, what: &str, due: RangeInclusive<usize>) -> Result<(), DemoError> {
         let stored = self.world.stored();
         let polled = self.world.poll(&[]).await?;
         self.polls.well += 1;
-        self.tell(&format!("{what} ({} stored)", count(self.world.stored() - stored, "row")));
+        let stored = self.world.stored() - stored;
+        let short = if due.contains(&stored) { String::new() } else { format!(", but {} were due", due.start()) };
+        self.tell(&format!("{what} ({} stored{short})", count(stored, "row")));
         polled.tell();
         polled.must(Expected::Success)
     }
