@@ -2,6 +2,8 @@
 //!
 //! Nothing here reads the environment: `main` hands it in as a function.
 
+#[cfg(feature = "demo")]
+mod demo;
 mod poll;
 mod serve;
 
@@ -43,6 +45,10 @@ enum Command {
     Serve,
     /// Poll every enabled instance once, print what happened, and exit with 0 only if nothing failed.
     Poll,
+    /// Show the whole product against simulators on this machine, without a cloud or any setting.
+    #[cfg(feature = "demo")]
+    #[command(long_about = demo::LONG_ABOUT)]
+    Demo(demo::Options),
 }
 
 /// Runs the command of `arguments`, the program's name first.
@@ -61,6 +67,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>, environment:
         Some(Command::Serve) => serve::run(port.as_deref(), environment),
         None if port.is_some() => serve::run(port.as_deref(), environment),
         Some(Command::Poll) => poll::run(environment),
+        #[cfg(feature = "demo")]
+        Some(Command::Demo(options)) => demo::run(&options),
         None => {
             use clap::CommandFactory as _;
             let _ = Arguments::command().print_help();

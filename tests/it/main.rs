@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
 mod azurite;
+mod demo;
 mod handler;
 mod host;
 mod journeys;
