@@ -2,9 +2,12 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
 mod azurite;
+mod checkpoints;
 mod handler;
 mod host;
+mod instances;
 mod journeys;
+mod posting;
 mod settings;
 mod store;
 mod world;
