@@ -170,6 +170,8 @@ struct Run<'a> {
     poster: Poster,
     policy: Policy,
     warnings: Vec<String>,
+    /// Records that the service refused. How many they are is judged when every batch has come to its end.
+    refused: Vec<(Proof, DeadLetter)>,
     damaged: u32,
     requests: u64,
     catching_up: bool,
@@ -191,6 +193,7 @@ impl<'a> Run<'a> {
             poster,
             policy,
             warnings,
+            refused: Vec::new(),
             damaged: 0,
             requests: 0,
             catching_up: false,
@@ -246,7 +249,13 @@ impl<'a> Run<'a> {
             {
                 return Ok(Fetched::CreationRefused);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                if matches!(error.fault, Fault::TimedOut(_) | Fault::Server { .. }) {
+                    // It may be the width of the window that the appliance cannot bear.
+                    self.ask_for_less();
+                }
+                return Err(error.into());
+            }
         };
         crash::point("answer begun");
         let mut splitter = Splitter::new(LARGEST_RECORD);
@@ -297,13 +306,19 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn narrow(&mut self, plan: &Plan, slice: &Slice, fault: Fault) -> Result<(), Stop> {
+    fn narrow(&mut self, plan: &mut Plan, slice: &Slice, fault: Fault) -> Result<(), Stop> {
         self.damaged += u32::from(fault.damaged());
         let narrowed = plan.narrow(&mut self.ledger.checkpoint.position, slice);
         if self.damaged >= MOST_DAMAGED || narrowed.is_err() {
             return Err(self.job.client.error(self.job.source.path(), fault).into());
         }
         Ok(())
+    }
+
+    /// The window did not fit into a run: the next one asks for half of it.
+    fn ask_for_less(&mut self) {
+        let width = &mut self.ledger.checkpoint.position.width;
+        *width = (*width / 2).max(Duration::from_secs(60));
     }
 
     fn attempts(&mut self) -> Attempts {
@@ -349,14 +364,18 @@ impl<'a> Run<'a> {
         let unreadable = std::mem::take(&mut self.intake.unreadable);
         let letters =
             unreadable.into_iter().map(|letter| (Proof { key: letter.key, event: None, latest: letter.at }, letter));
-        self.put_aside(letters.collect()).await
+        self.refused.extend(letters);
+        self.put_aside().await
     }
 
+    /// Every batch that is under way, to its end. The first reason to stop does not let go of the others: what was
+    /// accepted meanwhile has to be known, or the next run sends it again.
     async fn receive_all(&mut self) -> Result<(), Stop> {
+        let mut result = Ok(());
         while let Some(delivery) = self.poster.next().await {
-            self.receive(delivery).await?;
+            result = result.and(self.receive(delivery).await);
         }
-        Ok(())
+        result
     }
 
     /// Takes note of a batch's end, and commits when enough has come together.
@@ -375,26 +394,23 @@ impl<'a> Run<'a> {
             }
             self.ledger.acknowledged(accepted.sequences.0, accepted.sequences.1, accepted.bytes);
         }
-        self.put_aside(delivery.refused).await?;
+        self.refused.extend(delivery.refused);
+        if self.refused.len() as u64 > dead_letter::MOST {
+            return Err(self.too_many_refused());
+        }
         if let Some(stop) = delivery.stop {
             return Err(stop);
         }
         if self.ledger.is_due() { self.ledger.commit().await } else { Ok(()) }
     }
 
-    /// Dead letters are written before their keys count as delivered.
-    async fn put_aside(&mut self, letters: Vec<(Proof, DeadLetter)>) -> Result<(), Stop> {
-        let Some((_, first)) = letters.first() else { return Ok(()) };
+    /// Dead letters are written before their keys count as delivered, and none is written when they are too many.
+    async fn put_aside(&mut self) -> Result<(), Stop> {
         let counts = &self.intake.counts;
-        if counts.dead_lettered + letters.len() as u64 > dead_letter::allowed(counts.new + counts.changed) {
-            let message = format!(
-                "{} records would be put aside because {}; that many are no matter of single records, so check that the \
-                 tables and the data collection rule are of this version",
-                letters.len(),
-                first.reason
-            );
-            return Err(Stop::failed(FailureClass::Configuration, Phase::Post, message));
+        if counts.dead_lettered + self.refused.len() as u64 > dead_letter::allowed(counts.new + counts.changed) {
+            return Err(self.too_many_refused());
         }
+        let letters = std::mem::take(&mut self.refused);
         for (proof, letter) in letters {
             self.put_one_aside(&letter).await?;
             self.ledger.delivered(&proof);
@@ -405,6 +421,17 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
+    }
+
+    fn too_many_refused(&mut self) -> Stop {
+        let refused = std::mem::take(&mut self.refused);
+        let reason = refused.first().map_or("", |(_, letter)| letter.reason.as_str());
+        let message = format!(
+            "{} records or more would be put aside because {reason}; that many are no matter of single records, so check \
+             that the tables and the data collection rule are of this version",
+            refused.len(),
+        );
+        Stop::failed(FailureClass::Configuration, Phase::Post, message)
     }
 
     async fn put_one_aside(&mut self, letter: &DeadLetter) -> Result<(), Stop> {
@@ -503,11 +530,12 @@ impl<'a> Run<'a> {
             Err(Stop::Pause(Pause::Drain)) => DRAIN,
             _ => self.limits.deadline.remaining().max(DRAIN),
         };
-        let drained = tokio::time::timeout(patience, self.receive_all()).await.unwrap_or(Ok(()));
+        let mut drained = tokio::time::timeout(patience, self.receive_all()).await.unwrap_or(Ok(()));
+        if drained.is_ok() && !matches!(read, Err(Stop::Failed(_))) {
+            drained = self.put_aside().await;
+        }
         if matches!(read, Err(Stop::Pause(Pause::Deadline))) {
-            // The window did not fit into a run: the next one asks for half of it.
-            let width = &mut self.ledger.checkpoint.position.width;
-            *width = (*width / 2).max(Duration::from_secs(60));
+            self.ask_for_less();
         }
         let committed = self.ledger.commit().await;
         drained.and(committed)?;

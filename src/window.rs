@@ -146,12 +146,16 @@ pub struct Plan {
     backlog: bool,
     /// The first watermark of the run: windows below it have been read before.
     known_until: Instant,
+    /// The widest window that this run still asks for: half of what did not fit, else the policy's.
+    widest: Duration,
 }
 
 impl Plan {
-    /// The plan of a run that begins when the appliance's clock shows `now`.
+    /// The plan of a run that begins when the appliance's clock shows `now`, as far as that is known: before its first
+    /// answer, `now` is ours. The appliance's clock has shown the watermark, so it is not behind that.
     #[must_use]
     pub fn new(policy: Policy, position: &Position, now: Instant) -> Self {
+        let now = now.max(position.watermark);
         let whole = policy.look_back(position);
         let lags = now.since(position.watermark) > BACKLOG;
         let live_from = if lags { whole.max(now - policy.head) } else { whole };
@@ -163,6 +167,7 @@ impl Plan {
             live_proven: None,
             backlog: live_from > whole,
             known_until: position.watermark,
+            widest: policy.widest,
         }
     }
 
@@ -211,21 +216,23 @@ impl Plan {
             Purpose::Live => self.live_answered(position, slice, proven),
             Purpose::CatchUp | Purpose::Sweep => self.pass_answered(position, slice, proven),
         }
-        if records < SPARSE {
-            position.width = (position.width * 2).max(TICK).min(self.policy.widest);
+        // That a narrow slice is sparse says nothing about wide ones.
+        if records < SPARSE && slice.to.since(slice.from) >= position.width {
+            position.width = (position.width * 2).max(TICK).min(self.widest);
         }
     }
 
-    /// The answer for `slice` did not fit: ask for half of it.
+    /// The answer for `slice` did not fit: ask for half of it, and for nothing wider in this run.
     ///
     /// # Errors
     /// [`Narrowest`] when there is no half.
-    pub fn narrow(&self, position: &mut Position, slice: &Slice) -> Result<(), Narrowest> {
+    pub fn narrow(&mut self, position: &mut Position, slice: &Slice) -> Result<(), Narrowest> {
         let width = slice.to.since(slice.from);
         if width.is_zero() {
             return Err(Narrowest);
         }
         position.width = Duration::from_millis(u64::try_from(width.as_millis() / 2).unwrap_or(0));
+        self.widest = position.width.max(TICK);
         Ok(())
     }
 
@@ -432,9 +439,16 @@ mod tests {
     }
 
     #[test]
+    fn a_watermark_ahead_of_our_clock_does_not_keep_a_run_from_asking() {
+        let position = read_until(Duration::ZERO, &usual());
+        let (slices, _) = run(usual(), position, NOON - HOUR * 14);
+        assert_eq!(slices, [Slice { from: NOON - MINUTE * 15, to: NOON, purpose: Purpose::Live }]);
+    }
+
+    #[test]
     fn an_answer_that_does_not_fit_halves_the_window_down_to_one_millisecond() {
         let mut position = read_until(MINUTE * 5, &usual());
-        let plan = Plan::new(usual(), &position, NOON);
+        let mut plan = Plan::new(usual(), &position, NOON);
         let mut halvings = 0;
         loop {
             let slice = plan.next(&mut position).unwrap();
@@ -445,6 +459,40 @@ mod tests {
             halvings += 1;
         }
         assert!((20..=30).contains(&halvings), "{halvings}");
+    }
+
+    #[test]
+    fn a_sparse_answer_widens_windows_only_when_it_was_as_wide_as_they_may_be() {
+        let mut position = read_until(DAY, &usual());
+        position.width = HOUR * 2;
+        let mut plan = Plan::new(usual(), &position, NOON);
+        let live = plan.next(&mut position).unwrap();
+        plan.answered(&mut position, &live, NOON, 0);
+        assert_eq!(position.width, HOUR * 2, "the newest hour is narrower");
+        let next = plan.next(&mut position).unwrap();
+        plan.answered(&mut position, &next, NOON, SPARSE);
+        assert_eq!(position.width, HOUR * 2, "it was not sparse");
+        let next = plan.next(&mut position).unwrap();
+        plan.answered(&mut position, &next, NOON, SPARSE - 1);
+        assert_eq!(position.width, HOUR * 4);
+    }
+
+    #[test]
+    fn a_window_that_did_not_fit_is_not_tried_again_in_the_same_run() {
+        let mut position = read_until(DAY * 2, &usual());
+        let mut plan = Plan::new(usual(), &position, NOON);
+        let (mut refused, mut slices) = (0, 0);
+        while let Some(slice) = plan.next(&mut position) {
+            if slice.to.since(slice.from) > HOUR * 7 {
+                refused += 1;
+                plan.narrow(&mut position, &slice).unwrap();
+            } else {
+                plan.answered(&mut position, &slice, NOON, 0);
+            }
+            slices += 1;
+        }
+        assert!(refused == 1 && slices < 20, "{refused} of {slices} did not fit");
+        assert_eq!(position.watermark, NOON);
     }
 
     #[test]

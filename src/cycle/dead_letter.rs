@@ -11,7 +11,7 @@ use serde::Serialize;
 
 /// More than so many in one run, or more than a twentieth of a large run, is no matter of single records: the schema or
 /// the rule is wrong, and putting everything aside would empty the source.
-const MOST: u64 = 50;
+pub(super) const MOST: u64 = 50;
 const ALWAYS_ALLOWED: u64 = 10;
 const SHARE: u64 = 20;
 

@@ -3,6 +3,7 @@
 
 use super::post::{Destination, compress};
 use crate::http::{Attempts, Deadline, SharedBudget};
+use crate::ingestion::Rejection;
 use crate::instant::Instant;
 use crate::report::Report;
 use crate::retry;
@@ -32,10 +33,16 @@ pub async fn tell_health(destination: &Destination, reports: &[Report], now: Ins
     body.push(b']');
     let (body, id) = (compress(&body), uuid::Uuid::new_v4().to_string());
     let mut attempts = Attempts::new(retry::INGESTION, Deadline::after(PATIENCE), &SharedBudget::default());
+    let mut renewed = false;
     loop {
         let token = destination.tokens.get(destination.audience).await.map_err(|error| error.to_string())?;
         match destination.endpoint.post(TABLE, &id, body.clone(), &token).await {
             Ok(()) => return Ok(()),
+            Err(Rejection::Unauthorized(_)) if !renewed => {
+                // A run that posted no alerts has not met the refusal of a token that it kept from an earlier run.
+                renewed = true;
+                destination.tokens.forget().await;
+            }
             Err(rejection) if attempts.again(rejection.repeat()).await => {}
             Err(rejection) => return Err(rejection.to_string()),
         }

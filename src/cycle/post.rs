@@ -4,7 +4,7 @@
 //! rule, the address) ends the run. What concerns the content is narrowed down, by halves, to the records at fault.
 
 use super::crash;
-use super::dead_letter::DeadLetter;
+use super::dead_letter::{self, DeadLetter};
 use super::stop::{Limits, Stop};
 use crate::batch::{Batch, Entry, LARGEST, Proof};
 use crate::http::Attempts;
@@ -128,7 +128,9 @@ enum Refused {
 impl Post {
     async fn deliver(mut self, batch: Batch) -> Delivery {
         let mut left = vec![batch];
-        while let Some(batch) = left.pop() {
+        // More refusals than the run may put aside need not be counted to the last one.
+        while self.delivery.refused.len() as u64 <= dead_letter::MOST {
+            let Some(batch) = left.pop() else { break };
             let Some(mut batch) = self.fit(batch) else { continue };
             let body = pack(&mut batch);
             let Err(refused) = self.post(&batch, &body).await else { continue };

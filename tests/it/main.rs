@@ -3,11 +3,14 @@
 
 mod azurite;
 mod demo;
+mod checkpoints;
 mod handler;
 mod host;
+mod instances;
 mod journeys;
 mod old_appliance;
 mod rows;
+mod posting;
 mod settings;
 mod store;
 mod world;
