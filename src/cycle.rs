@@ -134,7 +134,12 @@ async fn under_lease(
     let ledger = Ledger::open(job.store.clone(), names, job.clock, begin).await?;
     report.watermark_before = Some(ledger.checkpoint.position.watermark);
     let mut run = Run::new(job, private_token, limits, hold, ledger);
-    let read = run.read_all().await;
+    // Reading may wait for minutes on an appliance or a service that does not answer; a process that is asked to end has
+    // seconds. It can be dropped wherever it waits: a process that is killed stops there as well.
+    let read = tokio::select! {
+        read = run.read_all() => read,
+        () = limits.drained() => Err(Stop::Pause(Pause::Drain)),
+    };
     let settled = run.settle(&read).await;
     run.tell(report);
     read.and(settled)

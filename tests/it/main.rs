@@ -5,6 +5,7 @@ mod azurite;
 mod handler;
 mod host;
 mod journeys;
+mod serve;
 mod settings;
 mod store;
 mod world;
