@@ -16,6 +16,11 @@ fn environment(name: &str) -> Option<String> {
 
 #[cfg(feature = "crash-points")]
 fn arm_crash_point() {
-    let point = environment("DARKTRACE_SENTINEL_CRASH_AT").and_then(|n| n.parse().ok());
-    darktrace_sentinel::cycle::crash::arm(point.unwrap_or_default());
+    use darktrace_sentinel::cycle::crash::{Death, arm};
+    let number = |name| environment(name).and_then(|n| n.parse().ok());
+    if let Some(n) = number("DARKTRACE_SENTINEL_CRASH_AT") {
+        arm(n, Death::Process);
+    } else if let Some(n) = number("DARKTRACE_SENTINEL_PANIC_AT") {
+        arm(n, Death::Task);
+    }
 }

@@ -4,34 +4,41 @@
 
 #[cfg(feature = "crash-points")]
 mod armed {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     static LEFT: AtomicU64 = AtomicU64::new(0);
-    static PASSED: AtomicU64 = AtomicU64::new(0);
+    static PANICS: AtomicBool = AtomicBool::new(false);
 
-    /// Ends the process without any clean-up when the `n`-th point is passed, counted from 1; 0 never does.
-    pub fn arm(n: u64) {
+    /// What ends at an armed point.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Death {
+        /// The process, without any clean-up.
+        Process,
+        /// The task that passes the point, by a panic. The points behind it are passed unharmed.
+        Task,
+    }
+
+    /// Arms the `n`-th point that is passed, counted from 1; 0 arms none.
+    pub fn arm(n: u64, death: Death) {
+        PANICS.store(death == Death::Task, Ordering::SeqCst);
         LEFT.store(n, Ordering::SeqCst);
     }
 
-    /// How many points were passed.
-    #[must_use]
-    pub fn passed() -> u64 {
-        PASSED.load(Ordering::SeqCst)
-    }
-
     pub(in crate::cycle) fn point(name: &'static str) {
-        PASSED.fetch_add(1, Ordering::SeqCst);
         let left = LEFT.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if left == Ok(1) {
-            tracing::error!("crash point: {name}");
-            std::process::abort();
+        if left != Ok(1) {
+            return;
         }
+        if PANICS.load(Ordering::SeqCst) {
+            panic!("crash point: {name}");
+        }
+        tracing::error!("crash point: {name}");
+        std::process::abort();
     }
 }
 
 #[cfg(feature = "crash-points")]
-pub use armed::{arm, passed};
+pub use armed::{Death, arm};
 
 #[cfg(feature = "crash-points")]
 pub(super) use armed::point;
