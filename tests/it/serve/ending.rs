@@ -89,16 +89,15 @@ async fn a_signal_ends_a_run_whose_answer_stalls() {
     world.check_exactly_once();
 }
 
-/// Four bodies under way, none of which is ever answered: they are waited for, but not for long.
+/// Posts under way, none of which is ever answered, are waited for, but not for long.
 #[tokio::test]
 async fn a_signal_ends_a_run_whose_posts_are_never_answered() {
     let world = World::on_azurite().await;
-    world.issue_several_batches();
-    world.issue_several_batches();
+    world.issue_news();
     world.hold_posts_after(0);
     let mut host = world.app().start().await;
     let run = begin_poll(&host);
-    world.held_posts(4).await;
+    world.held_posts(2).await;
     host.signal(Signal::Term);
     assert_eq!(host.exit().await, TERM);
     run.abort();

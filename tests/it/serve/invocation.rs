@@ -133,8 +133,10 @@ async fn what_is_no_invocation_is_refused_and_asks_nobody() {
 }
 
 /// What breaks, for which source, and a part of the line that says so.
-fn breakages() -> Vec<(fn(&World), &'static str, &'static str)> {
-    vec![
+type Breakage = (fn(&World), &'static str, &'static str);
+
+fn breakages() -> [Breakage; 4] {
+    [
         (
             |world| world.appliance.fail_next_on("/modelbreaches", appliance::Fault::RedirectTo403, 9),
             MODEL_ALERTS,
