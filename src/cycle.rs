@@ -241,6 +241,7 @@ impl<'a> Run<'a> {
     async fn fetch(&mut self, slice: &Slice) -> Result<Fetched, Stop> {
         let (job, basis) = (self.job, self.ledger.checkpoint.basis);
         let target = window(job.source, basis, slice.from, slice.to);
+        crash::point("before a question");
         let mut answer = match job.client.ask(job.source.path(), &target, self.private_token, self.attempts()).await {
             Ok(answer) => answer,
             Err(error)
@@ -373,6 +374,7 @@ impl<'a> Run<'a> {
             }
             self.ledger.acknowledged(accepted.sequences.0, accepted.sequences.1, accepted.bytes);
         }
+        crash::point("delivery noted");
         self.put_aside(delivery.refused).await?;
         if let Some(stop) = delivery.stop {
             return Err(stop);
@@ -450,6 +452,7 @@ impl<'a> Run<'a> {
         let Some(witness) = self.intake.witness.take().filter(|_| due && self.job.source == Source::ModelAlerts) else {
             return Ok(());
         };
+        crash::point("before the question of the basis");
         if let Some(honoured) = self.hears(&witness).await? {
             self.decide_basis(if honoured { Basis::Creation } else { Basis::Activity });
             self.ledger.commit().await?;
@@ -507,6 +510,7 @@ impl<'a> Run<'a> {
             let width = &mut self.ledger.checkpoint.position.width;
             *width = (*width / 2).max(Duration::from_secs(60));
         }
+        crash::point("all settled");
         let committed = self.ledger.commit().await;
         drained.and(committed)?;
         self.ledger.back_up().await

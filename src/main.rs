@@ -17,10 +17,10 @@ fn environment(name: &str) -> Option<String> {
 #[cfg(feature = "crash-points")]
 fn arm_crash_point() {
     use darktrace_sentinel::cycle::crash::{Death, arm};
-    let number = |name| environment(name).and_then(|n| n.parse().ok());
-    if let Some(n) = number("DARKTRACE_SENTINEL_CRASH_AT") {
-        arm(n, Death::Process);
-    } else if let Some(n) = number("DARKTRACE_SENTINEL_PANIC_AT") {
-        arm(n, Death::Task);
+    let point = |name| environment(name).and_then(|point| point.parse().ok());
+    if let Some(point) = point("DARKTRACE_SENTINEL_CRASH_AT") {
+        arm(point, Death::Process);
+    } else if let Some(point) = point("DARKTRACE_SENTINEL_PANIC_AT") {
+        arm(point, Death::Task);
     }
 }

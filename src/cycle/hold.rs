@@ -25,6 +25,7 @@ pub(super) struct Hold {
 impl Hold {
     /// Takes the lease of `name`; `None` when another run holds it.
     pub(super) async fn take(store: &Store, name: &str) -> Result<Option<Self>, StoreError> {
+        crash::point("before the lease");
         let Some(lease) = store.lease(name).await? else { return Ok(None) };
         crash::point("lease taken");
         let (lease, lost) = (Arc::new(lease), Arc::new(AtomicBool::new(false)));
@@ -42,10 +43,11 @@ impl Hold {
     pub(super) async fn release(mut self) -> Result<(), StoreError> {
         // The task's share of the lease goes with the task, once it has ended.
         self.renewal.shutdown().await;
-        match Arc::try_unwrap(self.lease) {
-            Ok(lease) => lease.release().await,
-            Err(_) => Ok(()),
-        }
+        let Ok(lease) = Arc::try_unwrap(self.lease) else { return Ok(()) };
+        crash::point("before the release");
+        let released = lease.release().await;
+        crash::point("after the release");
+        released
     }
 }
 

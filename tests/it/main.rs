@@ -2,6 +2,8 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
 mod azurite;
+#[cfg(feature = "crash-points")]
+mod crash;
 mod handler;
 mod host;
 mod journeys;

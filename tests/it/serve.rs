@@ -40,6 +40,11 @@ impl World {
         world
     }
 
+    /// The container of the checkpoint.
+    pub(crate) fn container(&self) -> &str {
+        &self.environment()["CHECKPOINT_CONTAINER"]
+    }
+
     /// The program under the host, with the app settings of this world.
     fn app(&self) -> Builder {
         self.app_in(env!("CARGO_MANIFEST_DIR"))
@@ -87,8 +92,7 @@ impl World {
     /// Ends the leases that a killed process left behind, so that no test waits for them to run out.
     async fn end_leases(&self) {
         for source in ["model-alerts", "ai-analyst"] {
-            let container = &self.environment()["CHECKPOINT_CONTAINER"];
-            azurite::break_lease_if_held(container, &format!("lock/default/{source}")).await;
+            azurite::break_lease_if_held(self.container(), &format!("lock/default/{source}")).await;
         }
     }
 }
