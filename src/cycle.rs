@@ -135,7 +135,12 @@ async fn under_lease(
     let ledger = Ledger::open(job.store.clone(), names, job.clock, begin).await?;
     report.watermark_before = Some(ledger.checkpoint.position.watermark);
     let mut run = Run::new(job, private_token, limits, hold, ledger);
-    let read = run.read_all().await;
+    // Reading may wait for minutes on an appliance or a service that does not answer; a process that is asked to end has
+    // seconds. It can be dropped wherever it waits: a process that is killed stops there as well.
+    let read = tokio::select! {
+        read = run.read_all() => read,
+        () = limits.drained() => Err(Stop::Pause(Pause::Drain)),
+    };
     let settled = run.settle(&read).await;
     run.tell(report);
     read.and(settled)
@@ -242,6 +247,7 @@ impl<'a> Run<'a> {
     async fn fetch(&mut self, slice: &Slice) -> Result<Fetched, Stop> {
         let (job, basis) = (self.job, self.ledger.checkpoint.basis);
         let target = window(job.source, basis, slice.from, slice.to);
+        crash::point("before a question");
         let mut answer = match job.client.ask(job.source.path(), &target, self.private_token, self.attempts()).await {
             Ok(answer) => answer,
             Err(error)
@@ -394,6 +400,7 @@ impl<'a> Run<'a> {
             }
             self.ledger.acknowledged(accepted.sequences.0, accepted.sequences.1, accepted.bytes);
         }
+        crash::point("delivery noted");
         self.refused.extend(delivery.refused);
         if self.refused.len() as u64 > dead_letter::MOST {
             return Err(self.too_many_refused());
@@ -479,6 +486,7 @@ impl<'a> Run<'a> {
         let Some(witness) = self.intake.witness.take().filter(|_| due && self.job.source == Source::ModelAlerts) else {
             return Ok(());
         };
+        crash::point("before the question of the basis");
         if let Some(honoured) = self.hears(&witness).await? {
             self.decide_basis(if honoured { Basis::Creation } else { Basis::Activity });
             self.ledger.commit().await?;
@@ -537,6 +545,7 @@ impl<'a> Run<'a> {
         if matches!(read, Err(Stop::Pause(Pause::Deadline))) {
             self.ask_for_less();
         }
+        crash::point("all settled");
         let committed = self.ledger.commit().await;
         drained.and(committed)?;
         self.ledger.back_up().await

@@ -16,6 +16,11 @@ fn environment(name: &str) -> Option<String> {
 
 #[cfg(feature = "crash-points")]
 fn arm_crash_point() {
-    let point = environment("DARKTRACE_SENTINEL_CRASH_AT").and_then(|n| n.parse().ok());
-    darktrace_sentinel::cycle::crash::arm(point.unwrap_or_default());
+    use darktrace_sentinel::cycle::crash::{Death, arm};
+    let point = |name| environment(name).and_then(|point| point.parse().ok());
+    if let Some(point) = point("DARKTRACE_SENTINEL_CRASH_AT") {
+        arm(point, Death::Process);
+    } else if let Some(point) = point("DARKTRACE_SENTINEL_PANIC_AT") {
+        arm(point, Death::Task);
+    }
 }

@@ -1,6 +1,7 @@
 //! One row for each instance and source of a run, through the same rule as the alerts: also when there was nothing to
 //! send, and also when the run failed, as far as Azure can be reached. A table that stays empty is then a finding.
 
+use super::crash;
 use super::post::{Destination, compress};
 use crate::http::{Attempts, Deadline, SharedBudget};
 use crate::ingestion::Rejection;
@@ -36,7 +37,10 @@ pub async fn tell_health(destination: &Destination, reports: &[Report], now: Ins
     let mut renewed = false;
     loop {
         let token = destination.tokens.get(destination.audience).await.map_err(|error| error.to_string())?;
-        match destination.endpoint.post(TABLE, &id, body.clone(), &token).await {
+        crash::point("before the health rows");
+        let answer = destination.endpoint.post(TABLE, &id, body.clone(), &token).await;
+        crash::point("after the health rows");
+        match answer {
             Ok(()) => return Ok(()),
             Err(Rejection::Unauthorized(_)) if !renewed => {
                 // A run that posted no alerts has not met the refusal of a token that it kept from an earlier run.

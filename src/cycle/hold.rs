@@ -8,25 +8,29 @@ use crate::store::{Lease, Renewal, Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 
-/// A held lease.
+/// A held lease. Dropped without a release, as a panic does, it is not renewed any more.
 #[derive(Debug)]
 pub(super) struct Hold {
     lease: Arc<Lease>,
     lost: Arc<AtomicBool>,
-    renewal: JoinHandle<()>,
+    /// One task, in a set because that ends it when it is dropped. A task by itself would go on and keep the lease for
+    /// ever, from this process too.
+    renewal: JoinSet<()>,
 }
 
 impl Hold {
     /// Takes the lease of `name`; `None` when another run holds it.
     pub(super) async fn take(store: &Store, name: &str) -> Result<Option<Self>, StoreError> {
+        crash::point("before the lease");
         let Some(lease) = store.lease(name).await? else { return Ok(None) };
         crash::point("lease taken");
         let (lease, lost) = (Arc::new(lease), Arc::new(AtomicBool::new(false)));
-        let renewal = tokio::spawn(renew(Arc::clone(&lease), Arc::clone(&lost)));
+        let mut renewal = JoinSet::new();
+        renewal.spawn(renew(Arc::clone(&lease), Arc::clone(&lost)));
         Ok(Some(Self { lease, lost, renewal }))
     }
 
@@ -36,14 +40,14 @@ impl Hold {
     }
 
     /// Gives the lease back, so that the next run need not wait for its end.
-    pub(super) async fn release(self) -> Result<(), StoreError> {
-        self.renewal.abort();
+    pub(super) async fn release(mut self) -> Result<(), StoreError> {
         // The task's share of the lease goes with the task, once it has ended.
-        let _ = self.renewal.await;
-        match Arc::try_unwrap(self.lease) {
-            Ok(lease) => lease.release().await,
-            Err(_) => Ok(()),
-        }
+        self.renewal.shutdown().await;
+        let Ok(lease) = Arc::try_unwrap(self.lease) else { return Ok(()) };
+        crash::point("before the release");
+        let released = lease.release().await;
+        crash::point("after the release");
+        released
     }
 }
 

@@ -160,7 +160,9 @@ impl Ledger {
             }
             Err(unreadable) => {
                 let aside = self.names.damaged(now);
+                crash::point("before the damaged copy");
                 self.store.write(&aside, Bytes::copy_from_slice(bytes), Expect::Anything).await?;
+                crash::point("after the damaged copy");
                 self.restore(begin, &format!("{unreadable} (kept as {aside})")).await
             }
         }
@@ -202,10 +204,13 @@ impl Ledger {
             return Ok(());
         }
         let text = format!("{{\"schema\":1,\"since\":\"{}\"}}", (self.clock)());
+        crash::point("before the mark");
         match self.store.write(&self.names.mark(), Bytes::from(text), Expect::Absent).await {
-            Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) | Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error),
         }
+        crash::point("after the mark");
+        Ok(())
     }
 
     /// Takes note that the row of `proof` was accepted, or that its record was put aside for good.
@@ -306,7 +311,9 @@ impl Ledger {
         let now = (self.clock)();
         let header = Header { writer: self.writer.clone(), written_at: now };
         let name = self.names.backup(now.0.div_euclid(3_600_000).rem_euclid(24));
+        crash::point("before the backup");
         self.store.write(&name, Bytes::from(self.checkpoint.print(&header)), Expect::Anything).await?;
+        crash::point("after the backup");
         self.backup_due = false;
         Ok(())
     }

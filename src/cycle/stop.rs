@@ -32,6 +32,15 @@ impl Limits {
             None
         }
     }
+
+    /// Resolves when the process is asked to end.
+    pub(super) async fn drained(&self) {
+        let mut drain = self.drain.clone();
+        if drain.wait_for(|drained| *drained).await.is_err() {
+            // Whoever could have asked is gone.
+            std::future::pending().await
+        }
+    }
 }
 
 /// Why the run ends.

@@ -39,13 +39,37 @@ pub(crate) fn http() -> reqwest::Client {
 
 /// Ends the lease on a blob at once, whoever holds it, the way an operator would.
 pub(crate) async fn break_lease(container: &str, name: &str) {
-    let mut url = Url::parse(&address()).unwrap();
-    url.path_segments_mut().unwrap().extend([ACCOUNT, container, name]);
-    url.set_query(Some("comp=lease"));
-    url.query_pairs_mut().extend_pairs(account_sas());
-    let request = http().put(url).header("x-ms-lease-action", "break").header("x-ms-lease-break-period", "0");
-    let answer = request.header("x-ms-version", "2025-11-05").send().await.unwrap();
+    let answer = ask_to_break(container, name).await;
     assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
+}
+
+/// Ends the lease on a blob if there is one; neither the lease nor the blob nor the container has to be there.
+pub(crate) async fn break_lease_if_held(container: &str, name: &str) {
+    let answer = ask_to_break(container, name).await;
+    assert!([202, 404, 409].contains(&answer.status().as_u16()), "{}", answer.text().await.unwrap());
+}
+
+async fn ask_to_break(container: &str, name: &str) -> reqwest::Response {
+    let url = signed(&[ACCOUNT, container, name], &[("comp", "lease")]);
+    let request = http().put(url).header("x-ms-lease-action", "break").header("x-ms-lease-break-period", "0");
+    request.header("x-ms-version", "2025-11-05").send().await.unwrap()
+}
+
+/// The names of the blobs that begin with `prefix`, 5000 at most; none where there is no container.
+pub(crate) async fn names(container: &str, prefix: &str) -> Vec<String> {
+    let url = signed(&[ACCOUNT, container], &[("restype", "container"), ("comp", "list"), ("prefix", prefix)]);
+    let answer = http().get(url).header("x-ms-version", "2025-11-05").send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert!([200, 404].contains(&status.as_u16()), "{text}");
+    let names = text.split("<Name>").skip(1).map(|rest| rest.split_once("</Name>").unwrap().0);
+    names.map(str::to_owned).collect()
+}
+
+fn signed(path: &[&str], query: &[(&str, &str)]) -> Url {
+    let mut url = Url::parse(&address()).unwrap();
+    url.path_segments_mut().unwrap().extend(path);
+    url.query_pairs_mut().extend_pairs(query).extend_pairs(account_sas());
+    url
 }
 
 /// A signature for every blob operation of the account, which needs nothing of the product's own signing

@@ -14,6 +14,7 @@ pub(crate) mod wire;
 
 use process::{Builder, Exit, Line, Process, Signal};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use wire::Wire;
 
@@ -25,7 +26,7 @@ const PROBE_EVERY: Duration = Duration::from_millis(25);
 /// A handler that runs as a child process. Dropping it kills the child, as the host does.
 pub(crate) struct Host {
     /// The way to post invocations to it.
-    pub(crate) wire: Wire,
+    pub(crate) wire: Arc<Wire>,
     process: Process,
 }
 
@@ -60,6 +61,11 @@ impl Host {
     /// Waits for a line that contains `text`. Panics, with all that was printed, after ten seconds.
     pub(crate) async fn line_with(&self, text: &str) -> Line {
         self.process.line_with(text).await
+    }
+
+    /// The child's number, for what the system knows of it under `/proc`.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Sends a signal. The host itself sends none but `Kill`.

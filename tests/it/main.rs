@@ -4,6 +4,8 @@
 mod azurite;
 mod demo;
 mod checkpoints;
+#[cfg(feature = "crash-points")]
+mod crash;
 mod handler;
 mod host;
 mod instances;
@@ -11,6 +13,7 @@ mod journeys;
 mod old_appliance;
 mod rows;
 mod posting;
+mod serve;
 mod settings;
 mod store;
 mod world;

@@ -54,7 +54,7 @@ impl Builder {
     pub(crate) fn spawn(self) -> Host {
         let port = self.port.unwrap_or_else(free_port);
         let child = self.command(port).spawn().unwrap_or_else(|error| panic!("start {:?}: {error}", self.program));
-        Host { wire: Wire::at(port), process: Process::watch(child) }
+        Host { wire: Arc::new(Wire::at(port)), process: Process::watch(child) }
     }
 
     fn command(&self, port: u16) -> Command {
@@ -199,6 +199,10 @@ impl Process {
         tokio::spawn(read_lines(stdout, Stream::Stdout, Arc::clone(&output.lines), Arc::clone(&more)));
         tokio::spawn(read_lines(stderr, Stream::Stderr, Arc::clone(&output.lines), more));
         Self { pid: child.id().expect("it was just started"), child, output: Output { changed, ..output } }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
     }
 
     pub(super) fn lines(&self) -> Vec<Line> {

@@ -128,6 +128,11 @@ impl Wire {
         Self { port, idle: Mutex::default(), opened: AtomicUsize::new(0) }
     }
 
+    /// Where it leads.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Posts an invocation and judges the answer; a connection that breaks is a failure. Panics where the host would hang.
     pub(crate) async fn invoke(&self, call: &Call) -> Verdict {
         let answer = match self.try_exchange(&call.bytes(self.port)).await {
