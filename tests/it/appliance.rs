@@ -13,10 +13,13 @@ mod refusals;
 use crate::host::Host;
 use crate::host::process::Builder;
 use crate::host::wire::Call;
-use crate::world::{HOUR, MINUTE, PROGRAM, Run, World, listener, now_ms};
+use crate::world::{HOUR, MINUTE, PROGRAM, World, listener, now_ms};
 use axum::Router;
+use axum::body::Body;
+use axum::http::response::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use bytes::Bytes;
 use darktrace_sentinel::sim::appliance::{AlertSpec, EventSpec, Fault};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -134,28 +137,32 @@ pub(crate) fn tick() -> Call {
     Call::new("DarktracePoll", r#"{"Data":{"timer":{}},"Metadata":{}}"#)
 }
 
-/// Somebody who gives the same answer to every request.
+/// Somebody who gives the same answer to every request, or to the first one only.
 pub(crate) struct Canned {
     pub(crate) base_url: String,
     requests: Arc<AtomicUsize>,
 }
 
 impl Canned {
-    pub(crate) async fn new(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Self {
+    /// The same answer to every request.
+    pub(crate) async fn new(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Self {
+        Self::times(ALWAYS, status, headers, body).await
+    }
+
+    /// This answer to the first `times` requests, then the empty list.
+    pub(crate) async fn times(times: usize, status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Self {
         let listener = listener().await;
         let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let (head, body) = (head(status, headers), body.into());
         let requests = Arc::new(AtomicUsize::new(0));
-        let mut response = Response::new(());
-        *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        for (name, value) in headers {
-            response.headers_mut().insert(HeaderName::from_str(name).unwrap(), HeaderValue::from_str(value).unwrap());
-        }
-        let (parts, ()) = response.into_parts();
-        let (body, count) = (body.into(), Arc::clone(&requests));
+        let count = Arc::clone(&requests);
         let answer = move || {
-            count.fetch_add(1, Ordering::SeqCst);
-            let response = Response::from_parts(parts.clone(), axum::body::Body::from(body.clone()));
-            std::future::ready(response)
+            let first = count.fetch_add(1, Ordering::SeqCst) < times;
+            let answer = match first {
+                true => Response::from_parts(head.clone(), Body::from(body.clone())),
+                false => Response::new(Body::from("[]")),
+            };
+            std::future::ready(answer)
         };
         tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
         Self { base_url, requests }
@@ -164,4 +171,13 @@ impl Canned {
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
+}
+
+fn head(status: u16, headers: &[(&str, &str)]) -> Parts {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    for (name, value) in headers {
+        response.headers_mut().insert(HeaderName::from_str(name).unwrap(), HeaderValue::from_str(value).unwrap());
+    }
+    response.into_parts().0
 }

@@ -57,12 +57,18 @@ async fn a_refused_date_says_how_far_clocks_may_differ() {
 
 #[tokio::test]
 async fn an_error_object_in_place_of_the_list_is_an_error() {
-    fails(Fault::ErrorEnvelope, CONFIGURATION, &["in place of a list", "look at the master's own log"]).await;
+    fails(
+        Fault::ErrorEnvelope,
+        CONFIGURATION,
+        &["an error message came in place of a list", "look at the master's own log"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn text_that_is_no_json_is_an_error() {
-    fails(Fault::NotJson, CONFIGURATION, &["in place of a list", "look at the master's own log"]).await;
+    fails(Fault::NotJson, CONFIGURATION, &["an error message came in place of a list", "look at the master's own log"])
+        .await;
 }
 
 #[tokio::test]
