@@ -155,7 +155,8 @@ impl Client {
         };
         let status = response.status().as_u16();
         let (location, content_type) = (text(response.headers(), LOCATION), text(response.headers(), CONTENT_TYPE));
-        let hint = http::retry_after(response.headers(), (self.clock)());
+        // A date in `Retry-After` is by the clock of whoever wrote it.
+        let hint = http::retry_after(response.headers(), self.now());
         let body = http::excerpt(response, EXCERPT).await;
         let skew_ms = self.skew_ms();
         Refusal { status, location: &location, content_type: &content_type, hint, skew_ms, body: &body }.fault()

@@ -28,8 +28,11 @@ const RENEW: Duration = Duration::from_secs(600);
 /// A token is still used when its renewal fails, down to this.
 const USABLE: Duration = Duration::from_secs(60);
 
+/// A failure is the answer to everybody who asks so soon after it: sources that wait side by side do not wait in a row.
+const PAUSE: Duration = Duration::from_secs(10);
+
 /// No token could be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("no token for {audience} from {credential}: {reason}; {hint}")]
 pub struct TokenError {
     audience: String,
@@ -52,12 +55,19 @@ pub struct Tokens {
 struct Kept {
     source: Option<Arc<dyn TokenCredential>>,
     tokens: HashMap<String, Token>,
+    failures: HashMap<String, Failed>,
 }
 
 #[derive(Clone, Debug)]
 struct Token {
     text: Secret,
     expires: Instant,
+}
+
+#[derive(Clone, Debug)]
+struct Failed {
+    error: TokenError,
+    at: tokio::time::Instant,
 }
 
 impl Tokens {
@@ -79,17 +89,31 @@ impl Tokens {
         if let Some(token) = earlier.as_ref().filter(|_| left > RENEW) {
             return Ok(token.text.clone());
         }
-        match self.request(&mut kept, audience).await {
+        match self.renew(&mut kept, audience).await {
+            Ok(text) => Ok(text),
+            Err(error) => earlier.filter(|_| left > USABLE).map(|token| token.text).ok_or(error),
+        }
+    }
+
+    async fn renew(&self, kept: &mut Kept, audience: &str) -> Result<Secret, TokenError> {
+        if let Some(failed) = kept.failures.get(audience).filter(|failed| failed.at.elapsed() < PAUSE) {
+            return Err(failed.error.clone());
+        }
+        match self.request(kept, audience).await {
             Ok(token) => {
                 let text = token.text.clone();
                 kept.tokens.insert(audience.to_owned(), token);
                 Ok(text)
             }
-            Err(error) => earlier.filter(|_| left > USABLE).map(|token| token.text).ok_or(error),
+            Err(error) => {
+                let failed = Failed { error: error.clone(), at: tokio::time::Instant::now() };
+                kept.failures.insert(audience.to_owned(), failed);
+                Err(error)
+            }
         }
     }
 
-    /// Forgets every token: one of them was refused. The next one is asked for anew.
+    /// Forgets every token, and every failure: a token was refused. The next one is asked for anew.
     pub async fn forget(&self) {
         *self.kept.lock().await = Kept::default();
     }

@@ -69,8 +69,8 @@ pub enum Fault {
     /// A page that is not the appliance's.
     #[error("a web page came with status {0} in place of data; a proxy or load balancer answers in the master's place")]
     WebPage(u16),
-    /// 200 with an object in place of the array, usually `{"response":"ERROR"}`.
-    #[error("the answer was an error object in place of a list; look at the master's own log")]
+    /// 200 with an object in place of the array, usually `{"response":"ERROR"}`, or with a text that is no JSON.
+    #[error("an error message came in place of a list; look at the master's own log")]
     ErrorObject,
     /// 400 for a parameter.
     #[error("a parameter of the request was refused; this version of the appliance may be too old")]
@@ -79,10 +79,13 @@ pub enum Fault {
     #[error("this version or licence has no such path; remove the source from DARKTRACE_SOURCES")]
     NotFound,
     /// 429.
-    #[error("the appliance asks for fewer requests (429)")]
+    #[error("the appliance asks for fewer requests (429); the next run tries again")]
     Throttled(Option<Duration>),
     /// 408 and 5xx: overload, upgrade, failover.
-    #[error("the appliance answered {status}; it is overloaded, restarting or being upgraded")]
+    #[error(
+        "the appliance, or a proxy in front of it, answered {status}; it is overloaded, restarting or being upgraded, and \
+         the next run tries again"
+    )]
     Server {
         /// The status.
         status: u16,
@@ -90,19 +93,24 @@ pub enum Fault {
         hint: Option<Duration>,
     },
     /// Any other status.
-    #[error("the answer has the unexpected status {0}")]
+    #[error("the answer has the unexpected status {0}; check that DARKTRACE_HOST is the master itself")]
     Status(u16),
     /// The body is not what it claims to be: broken off, of another length, damaged gzip.
-    #[error("the answer broke off or is damaged ({0})")]
+    #[error("the answer broke off or is damaged ({0}); look for a proxy or firewall that cuts connections")]
     Torn(String),
     /// The body came too slowly or not at all.
-    #[error("the answer stalled; the window was too large for the appliance or the network")]
+    #[error("the answer stalled; the appliance or the network is too slow, and the next run asks for a smaller window")]
     Stalled,
     /// Too many bytes, decompressed.
-    #[error("the answer is larger than {0} bytes")]
+    #[error("the answer is larger than {0} bytes; ask Darktrace support why so much has the same time")]
     TooLarge(u64),
+    /// One record of too many bytes, so that there is no way around it.
+    #[error(
+        "a single record of the answer is larger than {0} bytes and cannot be read; ask Darktrace support about it"
+    )]
+    RecordTooLarge(u64),
     /// The body is empty where at least `[]` must be.
-    #[error("the answer was empty, which is not the same as no alerts")]
+    #[error("the answer was empty, which is not the same as no alerts; look for a proxy, or at the master's own log")]
     Empty,
     /// The address that was sent is not the one that was signed.
     #[error("the address of the request cannot be written as it was signed; check DARKTRACE_HOST")]
@@ -134,7 +142,7 @@ impl Fault {
     /// Whether half of the window may be answered.
     #[must_use]
     pub const fn narrows(&self) -> bool {
-        matches!(self, Self::Torn(_) | Self::Stalled | Self::TooLarge(_))
+        matches!(self, Self::Torn(_) | Self::Stalled | Self::TooLarge(_) | Self::RecordTooLarge(_))
     }
 
     /// Whether it counts against the number of damaged answers that a run puts up with. A large answer does not: halving
@@ -175,7 +183,7 @@ impl Fault {
 impl From<SplitError> for Fault {
     fn from(error: SplitError) -> Self {
         match error {
-            SplitError::RecordTooLarge(most) => Self::TooLarge(most as u64),
+            SplitError::RecordTooLarge(most) => Self::RecordTooLarge(most as u64),
             SplitError::NotAnArray => Self::ErrorObject,
             SplitError::Malformed | SplitError::Torn => Self::Torn(error.to_string()),
         }

@@ -11,7 +11,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
@@ -25,15 +25,29 @@ pub struct Trust {
     pub pins: Vec<[u8; 32]>,
 }
 
-/// A certificate that was refused, with what an operator needs to judge it.
+/// Why the other side is not believed, with what an operator needs to judge it.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error(
-    "its certificate is not trusted ({reason}); it has SHA-256 {fingerprint}. If it is the appliance's own, set \
-     DARKTRACE_PIN_SHA256 to that value, or DARKTRACE_CA_PEM to the certificate of the authority that issued it"
-)]
-pub struct Untrusted {
-    reason: String,
-    fingerprint: String,
+pub enum Untrusted {
+    /// Its certificate was refused.
+    #[error(
+        "its certificate is not trusted ({reason}); it has SHA-256 {fingerprint}. If it is the appliance's own, set \
+         DARKTRACE_PIN_SHA256 to that value, or DARKTRACE_CA_PEM to the certificate of the authority that issued it"
+    )]
+    Certificate {
+        /// What is wrong with it.
+        reason: String,
+        /// Its SHA-256 in hexadecimal digits.
+        fingerprint: String,
+    },
+    /// Its certificate would do, but the handshake was signed with another key: a copied certificate.
+    #[error(
+        "whoever answers does not hold the key of the certificate that it shows (SHA-256 {fingerprint}), so it is not \
+         the one that this certificate belongs to; find out who answers at DARKTRACE_HOST"
+    )]
+    Impostor {
+        /// The SHA-256 of the certificate in hexadecimal digits.
+        fingerprint: String,
+    },
 }
 
 impl Trust {
@@ -82,7 +96,7 @@ fn read_certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, BuildErr
     }
 }
 
-/// The refused certificate among the causes of a failed request.
+/// The disbelief among the causes of a failed request.
 pub(super) fn untrusted(error: &reqwest::Error) -> Option<Untrusted> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -116,7 +130,16 @@ impl Believer {
 
 fn refuse(certificate: &CertificateDer<'_>, reason: String) -> rustls::Error {
     let fingerprint = Key::hex(&Sha256::digest(certificate));
-    rustls::Error::Other(OtherError(Arc::new(Untrusted { reason, fingerprint })))
+    rustls::Error::Other(OtherError(Arc::new(Untrusted::Certificate { reason, fingerprint })))
+}
+
+/// A signature that does not fit the certificate is no fault of the network, and no repeat will mend it.
+fn unmask(certificate: &CertificateDer<'_>, error: rustls::Error) -> rustls::Error {
+    if error != rustls::Error::InvalidCertificate(CertificateError::BadSignature) {
+        return error;
+    }
+    let fingerprint = Key::hex(&Sha256::digest(certificate));
+    rustls::Error::Other(OtherError(Arc::new(Untrusted::Impostor { fingerprint })))
 }
 
 impl ServerCertVerifier for Believer {
@@ -144,6 +167,7 @@ impl ServerCertVerifier for Believer {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls12_signature(message, certificate, signature, &self.algorithms)
+            .map_err(|error| unmask(certificate, error))
     }
 
     fn verify_tls13_signature(
@@ -153,6 +177,7 @@ impl ServerCertVerifier for Believer {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls13_signature(message, certificate, signature, &self.algorithms)
+            .map_err(|error| unmask(certificate, error))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
