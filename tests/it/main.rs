@@ -1,6 +1,7 @@
 //! Journeys through the real thing: one binary, because each links everything.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
+mod architecture;
 mod azurite;
 mod demo;
 mod handler;
@@ -10,4 +11,5 @@ mod old_appliance;
 mod rows;
 mod settings;
 mod store;
+mod tables;
 mod world;
