@@ -1,17 +1,17 @@
 //! Polls Darktrace masters and posts what is new to a data collection rule of Azure Monitor.
 //!
 //! The modules in reading order, from the words to the edges. A module imports lower ranks and its own children only;
-//! `tests/it/architecture.rs` holds the street one-way.
+//! `tests/it/architecture.rs` holds the street one-way, and `ARCHITECTURE.md` has the few imports within a rank.
 
 // Rank 0, words.
 pub mod instant;
+pub mod key;
 pub mod secret;
 pub mod source;
 
 // Rank 1, rules: pure functions of their arguments.
 pub mod batch;
 pub mod checkpoint;
-pub mod key;
 pub mod records;
 pub mod report;
 pub mod retry;
@@ -19,7 +19,7 @@ pub mod row;
 pub mod settings;
 pub mod window;
 
-// Rank 2, wires: each talks to one remote and knows none of the others.
+// Rank 2, wires: each talks to one remote and knows none of the others; `http` is the transport they share.
 pub mod darktrace;
 pub mod http;
 pub mod identity;

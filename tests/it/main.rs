@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
 mod appliance;
+mod architecture;
 mod azurite;
 mod demo;
 mod checkpoints;
@@ -20,4 +21,5 @@ mod settings;
 mod signature;
 mod store;
 mod tls;
+mod tables;
 mod world;
