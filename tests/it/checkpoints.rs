@@ -23,15 +23,6 @@ pub(crate) struct Letter {
 }
 
 impl World {
-    /// A world whose checkpoint is in a container of the storage emulator.
-    async fn on_azurite() -> Self {
-        let mut world = Self::new().await;
-        world.set("CHECKPOINT_DIR", "");
-        world.set("AzureWebJobsStorage", &azurite::connection_string());
-        world.set("CHECKPOINT_CONTAINER", &azurite::new_container());
-        world
-    }
-
     /// The directory of the checkpoint; nothing when it is in a container.
     pub(crate) fn directory(&self) -> Option<PathBuf> {
         self.environment().get("CHECKPOINT_DIR").filter(|path| !path.is_empty()).map(PathBuf::from)

@@ -4,22 +4,22 @@
 mod appliance;
 mod architecture;
 mod azurite;
-mod demo;
 mod checkpoints;
 #[cfg(feature = "crash-points")]
 mod crash;
+mod demo;
 mod handler;
 mod host;
-mod instances;
 mod identity_vault;
+mod instances;
 mod journeys;
 mod old_appliance;
-mod rows;
 mod posting;
+mod rows;
 mod serve;
 mod settings;
 mod signature;
 mod store;
-mod tls;
 mod tables;
+mod tls;
 mod world;

@@ -31,15 +31,6 @@ const MODEL_ALERTS: &str = "darktrace default model-alerts: ";
 const AI_ANALYST: &str = "darktrace default ai-analyst: ";
 
 impl World {
-    /// A world whose checkpoint is in a container of the storage emulator that nobody else uses.
-    pub(crate) async fn on_azurite() -> Self {
-        let mut world = Self::new().await;
-        world.set("CHECKPOINT_DIR", "");
-        world.set("AzureWebJobsStorage", &azurite::connection_string());
-        world.set("CHECKPOINT_CONTAINER", &azurite::new_container());
-        world
-    }
-
     /// The container of the checkpoint.
     pub(crate) fn container(&self) -> &str {
         &self.environment()["CHECKPOINT_CONTAINER"]

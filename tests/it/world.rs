@@ -1,6 +1,7 @@
 //! A world for the product to run in: a simulated appliance, ingestion endpoint and identity endpoint on free ports, a
 //! place for the checkpoint, and the built program as a child process with exactly the environment that is given.
 
+use crate::azurite;
 use darktrace_sentinel::sim::appliance::{Appliance, Issued, Tokens};
 use darktrace_sentinel::sim::identity::Identity;
 use darktrace_sentinel::sim::ingestion::{Ingestion, Rules, columns_of};
@@ -46,6 +47,15 @@ impl World {
         ];
         let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Self { appliance, ingestion, identity, environment, _checkpoints: checkpoints }
+    }
+
+    /// A world whose checkpoint is in a container of the storage emulator that nobody else uses.
+    pub(crate) async fn on_azurite() -> Self {
+        let mut world = Self::new().await;
+        world.set("CHECKPOINT_DIR", "");
+        world.set("AzureWebJobsStorage", &azurite::connection_string());
+        world.set("CHECKPOINT_CONTAINER", &azurite::new_container());
+        world
     }
 
     /// Sets a variable of the child's environment; an empty value counts as absent.
