@@ -13,7 +13,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SupportedProtocolVersion, version};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use sha2::{Digest, Sha256};
 use std::io;
 use std::net::SocketAddr;
@@ -307,18 +307,21 @@ async fn whoever_shows_the_pinned_certificate_without_its_key_is_refused() {
     }
 }
 
-/// Serves `router` over TLS to clients of [`client_resolving`].
-pub(crate) fn serve_any_name(tcp: TcpListener, router: axum::Router) {
-    let identity = self_signed(&params(&[]));
+/// Serves `router` over TLS as `name`, and returns a client for which `name` is there.
+pub(crate) fn serve_as(name: &str, tcp: TcpListener, router: axum::Router) -> reqwest::Client {
+    let authority = authority();
+    let identity = issued(&authority, &params(&[name]));
     let tls = acceptor(&identity.certificate, &identity.key, &BOTH);
+    let address = tcp.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(Secured { tcp, tls }, router).await });
-}
-
-/// A client for which `name` is at `address`.
-pub(crate) fn client_resolving(name: &str, address: SocketAddr) -> reqwest::Client {
-    let _ = ring::default_provider().install_default();
-    let address = SocketAddr::new(address.ip(), address.port());
-    reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).resolve(name, address).build().unwrap()
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&BOTH)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    reqwest::Client::builder().no_proxy().resolve(name, address).tls_backend_preconfigured(config).build().unwrap()
 }
 
 /// A proxy that joins every `CONNECT` to `target` and writes down what it was asked for.
