@@ -25,8 +25,9 @@ const DUE_TIME: Duration = Duration::from_secs(2);
 const STALE: Duration = Duration::from_secs(15 * 60);
 /// Without a checkpoint or a backup, but with the mark of one, reading begins so far back.
 const LOST_LOOKBACK: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Two writers that meet this often are one too many.
-const MOST_MERGES: u32 = 3;
+/// Two writers that meet this often are one too many. A run that ends writes up to three times in quick succession, which
+/// the other one must be able to bear.
+const MOST_MERGES: u32 = 6;
 
 /// What a first run begins with.
 #[derive(Clone, Copy, Debug)]

@@ -24,6 +24,11 @@ pub(crate) fn count(row: &Value, name: &str) -> u64 {
     row[name].as_u64().unwrap_or_else(|| panic!("{name} is no count in {row}"))
 }
 
+/// The line that a source's run ended with.
+pub(crate) fn line_of(run: &Run, source: Source) -> &str {
+    run.line_with(&format!(" {source}: fetched"))
+}
+
 /// The clock of an answer counts whole seconds.
 async fn another_second() {
     tokio::time::sleep(Duration::from_millis(1_100)).await;
@@ -265,7 +270,10 @@ async fn an_old_pinned_event_is_not_delivered_again() {
     }
     world.check_exactly_once();
     let kept = world.checkpoint(Source::AiAnalyst).await.delivered.len();
-    assert_eq!(kept, 0, "its key is out of every window's reach, so only the question keeps it away");
+    assert_eq!(kept, 0, "its key is out of every window's reach, and yet it does not come again");
+    let asked = world.appliance.seen();
+    let mut events = asked.iter().filter(|request| request.path == "/aianalyst/incidentevents");
+    assert!(events.all(|request| request.parameter("includeallpinned") == Some("false")), "nor is it asked for");
     world.check_books_without_faults();
 }
 
@@ -527,9 +535,4 @@ async fn an_appliance_an_hour_behind_loses_nothing_and_repeats_nothing() {
 #[tokio::test]
 async fn an_appliance_in_the_wrong_time_zone_loses_nothing_and_repeats_nothing() {
     clocks_differ_by(14 * HOUR).await;
-}
-
-/// The line that a source's run ended with.
-pub(crate) fn line_of(run: &Run, source: Source) -> &str {
-    run.line_with(&format!(" {source}: fetched"))
 }

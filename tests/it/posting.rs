@@ -76,6 +76,15 @@ impl World {
     }
 }
 
+impl Run {
+    /// What a child that was started earlier left behind, once it has ended.
+    pub(crate) async fn of_child(child: tokio::process::Child) -> Self {
+        let output = child.wait_with_output().await.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
+
 /// Milliseconds between the first two posts of alerts.
 fn gap(world: &World) -> i64 {
     let posts = world.alert_posts();
@@ -239,6 +248,9 @@ async fn batches_that_were_accepted_beside_a_refused_one_are_not_posted_again() 
     assert_eq!(count(&health, "Sent"), taken as u64, "and the run knows of them");
     world.poll_well().await;
     world.check_exactly_once();
+    // Numbers go on behind the first one that is missing, so the next rows fill what the refused batches left open.
+    world.issue(40);
+    world.poll_well().await;
     world.check_books_without_faults();
 }
 
@@ -433,13 +445,4 @@ async fn health_is_told_with_a_fresh_token_when_the_one_in_hand_is_refused() {
     world.ingestion.fail_next_on(HEALTH, Fault::Unauthorized, 1);
     world.poll_well().await;
     assert_eq!(world.ingestion.rows(HEALTH).len(), 1);
-}
-
-impl Run {
-    /// What a child that was started earlier left behind, once it has ended.
-    pub(crate) async fn of_child(child: tokio::process::Child) -> Self {
-        let output = child.wait_with_output().await.unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
-    }
 }
