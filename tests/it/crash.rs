@@ -59,23 +59,28 @@ impl Scenario {
         Self { name, world, documents, stored, expected, refused: 0 }
     }
 
-    /// Kills a run at each passing of each point in turn; returns how often each point was the end of one.
+    /// Kills a run at each passing of each point that an undisturbed run tells of; returns how often each point was the end
+    /// of one.
     async fn survives_a_kill_at_every_point(&self) -> BTreeMap<String, usize> {
-        let names = Trial::new(self).await.points().await;
-        let kills = stream::iter(names).map(|name| self.survives_kills_at(name)).buffer_unordered(AT_ONCE);
-        let points: BTreeMap<String, usize> = kills.collect().await;
-        println!("{}: killed at {} points: {points:?}", self.name, points.values().sum::<usize>());
-        assert!(points.values().all(|kills| *kills > 0), "a point was not passed again: {points:?}");
-        points
+        self.survives_a_kill_at_every("").await
     }
 
-    /// At the first passing of the point, at the second, and so on, until a run passes it less often.
-    async fn survives_kills_at(&self, name: String) -> (String, usize) {
-        let mut kills = 0;
-        while !self.survives(&[format!("{name}:{}", kills + 1)]).await.is_empty() {
-            kills += 1;
+    /// The same for the points whose names contain one of these words.
+    #[expect(clippy::print_stdout, reason = "how many points there were is for the reader")]
+    async fn survives_a_kill_at_every(&self, words: &str) -> BTreeMap<String, usize> {
+        let mut passings = Trial::new(self).await.passings().await;
+        passings.retain(|passing| words.split(' ').any(|word| passing.contains(word)));
+        let kills = stream::iter(&passings).map(|passing| self.survives(std::slice::from_ref(passing)));
+        let reached: Vec<Vec<String>> = kills.buffer_unordered(AT_ONCE).collect().await;
+        let mut points = BTreeMap::new();
+        for point in reached.into_iter().flatten() {
+            *points.entry(point).or_default() += 1;
         }
-        (name, kills)
+        let kills = points.values().sum::<usize>();
+        println!("{}: killed at {kills} of {} points: {points:?}", self.name, passings.len());
+        // On a machine that is very busy, one run may commit once more than another, because two seconds have passed.
+        assert!(kills + 2 >= passings.len());
+        points
     }
 
     /// Kills one run after the other, each at that point, and looks at what the runs after them make of it. Returns the
@@ -111,7 +116,7 @@ fn event(created: i64) -> EventSpec {
     EventSpec { created_ms: Some(created), ..EventSpec::default() }
 }
 
-/// A first run with a look-back of four days: two windows of history, one of them with two bodies in it, and the newest.
+/// A first run with a look-back of four days: two windows of history and the newest.
 async fn first_run() -> Scenario {
     let mut world = World::on_azurite().await;
     world.set("INITIAL_LOOKBACK", "96h");
@@ -119,13 +124,21 @@ async fn first_run() -> Scenario {
     for n in 0..5 {
         world.appliance.issue_alert(alert(now - 90 * HOUR + n * HOUR));
         world.appliance.issue_alert(alert(now - (n + 1) * MINUTE));
+        world.appliance.issue_alert(alert(now - (n + 20) * HOUR));
         world.appliance.issue_event(event(now - (n + 1) * HOUR));
     }
-    for n in 0..28 {
-        let message = Some(format!("{n} {}", "long ".repeat(8_000)));
-        world.appliance.issue_alert(AlertSpec { message, ..alert(now - 30 * HOUR + n * MINUTE) });
-    }
     Scenario::of("first run", world).await
+}
+
+/// A first run whose newest window fills several bodies.
+async fn burst() -> Scenario {
+    let mut world = World::on_azurite().await;
+    world.set("DARKTRACE_SOURCES", "model-alerts");
+    for n in 0..24 {
+        let message = Some(format!("{n} {}", "long ".repeat(12_000)));
+        world.appliance.issue_alert(AlertSpec { message, ..alert(now_ms() - n * 1000) });
+    }
+    Scenario::of("burst", world).await
 }
 
 /// A run like most: a position, a few new alerts and one that became visible late, an event that is new and one that grew,
@@ -154,18 +167,18 @@ async fn live() -> Scenario {
     scenario
 }
 
-/// The first run after a pause of four days.
+/// The first run after a pause of almost two days.
 async fn catch_up() -> Scenario {
     let world = World::on_azurite().await;
     let now = now_ms();
-    for n in 0..24 {
-        world.appliance.issue_alert(alert(now - n * 4 * HOUR - MINUTE));
-    }
-    for n in 0..4 {
-        world.appliance.issue_event(event(now - n * 20 * HOUR - MINUTE));
+    for n in 0..20 {
+        world.appliance.issue_alert(alert(now - n * 2 * HOUR - MINUTE));
+        if n % 5 == 0 {
+            world.appliance.issue_event(event(now - n * 2 * HOUR - MINUTE));
+        }
     }
     let mut scenario = Scenario::of("catch-up", world).await;
-    let paused = Instant(now - 96 * HOUR);
+    let paused = Instant(now - 42 * HOUR);
     for source in SOURCES {
         let day = Duration::from_secs(24 * 3600);
         let mut checkpoint = Checkpoint::first(paused, paused, day, day / 4);
@@ -182,8 +195,14 @@ async fn catch_up() -> Scenario {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_run_loses_nothing_wherever_it_is_killed() {
     let points = first_run().await.survives_a_kill_at_every_point().await;
-    assert!(points["before a post"] >= 4 && points["before the question of the basis"] >= 1, "{points:?}");
+    assert!(points["before a post"] >= 3 && points["before the question of the basis"] >= 1, "{points:?}");
     assert!(points.contains_key("before the mark") && points.contains_key("after the backup"), "{points:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_with_several_posts_under_way_loses_nothing_wherever_it_is_killed() {
+    let points = burst().await.survives_a_kill_at_every("post delivery commit").await;
+    assert!(points["after a post"] >= 2 && points["delivery noted"] >= 2, "{points:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,7 +215,7 @@ async fn a_live_run_loses_nothing_wherever_it_is_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_after_a_pause_loses_nothing_wherever_it_is_killed() {
     let points = catch_up().await.survives_a_kill_at_every_point().await;
-    assert!(points["answer read"] >= 6 && points["delivery noted"] >= 4, "{points:?}");
+    assert!(points["answer read"] >= 5 && points["delivery noted"] >= 4, "{points:?}");
 }
 
 /// Not all pairs, which would be thousands: these spread over the two runs.
@@ -213,11 +232,11 @@ async fn a_live_run_loses_nothing_when_the_run_after_the_kill_is_killed_too() {
     assert!(twice > pairs.len() / 2);
 }
 
-/// SIGKILL from outside, while posts are under way: none taken, some taken, and all but the last.
+/// SIGKILL from outside, while a post waits for its answer: the first one, or one behind others that were taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_run_loses_nothing_when_it_is_killed_from_outside() {
     let scenario = first_run().await;
-    for taken in [0, 1, 6, 12, 30] {
+    for taken in [0, 1, 6, 11, 16] {
         let mut trial = Trial::new(&scenario).await;
         trial.poll_until_posts_are_held(taken).await;
         trial.note_the_kill().await;

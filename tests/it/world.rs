@@ -55,6 +55,8 @@ impl World {
         world.set("CHECKPOINT_DIR", "");
         world.set("AzureWebJobsStorage", &azurite::connection_string());
         world.set("CHECKPOINT_CONTAINER", &azurite::new_container());
+        // Reading the system's root certificates is most of what a short run of a test build does. No address here needs one.
+        world.set("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/root.pem"));
         world
     }
 

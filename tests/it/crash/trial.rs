@@ -79,11 +79,15 @@ impl<'a> Trial<'a> {
         Ended::of(self.command().env("DARKTRACE_SENTINEL_CRASH_AT", point).output().await.unwrap())
     }
 
-    /// The names of the points that an undisturbed run passes.
-    pub(super) async fn points(&self) -> BTreeSet<String> {
+    /// Each passing of a point in an undisturbed run, in the form that arms it.
+    pub(super) async fn passings(&self) -> Vec<String> {
         let run = Ended::of(self.command().env("RUST_LOG", "trace").output().await.unwrap());
         run.must_be_good();
-        run.text.lines().filter_map(|line| line.strip_prefix("TRACE crash point: ")).map(str::to_owned).collect()
+        let mut passed: BTreeMap<&str, usize> = BTreeMap::new();
+        for name in run.text.lines().filter_map(|line| line.strip_prefix("TRACE crash point: ")) {
+            *passed.entry(name).or_default() += 1;
+        }
+        passed.iter().flat_map(|(name, times)| (1..=*times).map(move |n| format!("{name}:{n}"))).collect()
     }
 
     fn command(&self) -> Command {

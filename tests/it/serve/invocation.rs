@@ -48,6 +48,7 @@ async fn a_good_invocation_is_green_and_its_logs_are_the_summary_lines() {
             assert!(line_of(&logs, AI_ANALYST).contains(", new 1, changed 0, sent 1,"), "{logs:?}");
             let information = printed(&host, Level::Information);
             assert!(logs.iter().all(|log| information.contains(&format!("INFO {log}"))), "{logs:?} {information:#?}");
+            assert!(world.health().len() == 2 && world.health().values().all(|row| row["Status"] == "Success"));
         }
     }
     world.check_exactly_once();
