@@ -6,8 +6,11 @@
 //! [`crate::batch`], [`crate::retry`] and [`crate::checkpoint`]; its own parts are the intake of records, the posts under
 //! way and the ledger.
 
+mod basis;
 pub mod crash;
 mod dead_letter;
+mod dispatch;
+mod fetch;
 mod health;
 mod hold;
 mod intake;
@@ -21,24 +24,21 @@ pub use intake::Filter;
 pub use post::{Destination, IN_FLIGHT};
 pub use stop::Limits;
 
-use crate::batch::{Batch, Proof};
+use crate::batch::Proof;
 use crate::checkpoint::Basis;
-use crate::darktrace::{Client, Fault, window};
-use crate::http::{Attempts, Clock};
+use crate::darktrace::{Client, Fault};
+use crate::http::Clock;
 use crate::instant::Instant;
-use crate::records::Splitter;
-use crate::report::{FailureClass, Outcome, Pause, Phase, Report};
-use crate::retry;
+use crate::report::{Outcome, Pause, Report};
 use crate::secret::Secret;
 use crate::source::Source;
-use crate::store::{Expect, Store, StoreError};
+use crate::store::Store;
 use crate::window::{Plan, Policy, Slice};
-use bytes::Bytes;
 use dead_letter::DeadLetter;
 use hold::Hold;
-use intake::{Desk, Intake, Witness};
+use intake::Intake;
 use ledger::{Beginning, Ledger, Names};
-use post::{Delivery, Poster};
+use post::Poster;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -52,8 +52,6 @@ const MOST_DAMAGED: u32 = 4;
 const DRAIN: Duration = Duration::from_secs(5);
 /// After so many failed runs in a row a run makes a single attempt: repeats would only add to somebody's trouble.
 const PROBE_AFTER: u32 = 3;
-/// How often it is looked into whether an appliance has learnt to honour `creationtime`.
-const ASK_AGAIN: Duration = Duration::from_secs(24 * 3600);
 /// A difference of clocks that is worth a warning.
 const NOTABLE_SKEW_MS: u64 = 30_000;
 
@@ -243,75 +241,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Asks for a slice and takes in its records while they arrive. Full batches go out in the meantime.
-    async fn fetch(&mut self, slice: &Slice) -> Result<Fetched, Stop> {
-        let (job, basis) = (self.job, self.ledger.checkpoint.basis);
-        let target = window(job.source, basis, slice.from, slice.to);
-        crash::point("before a question");
-        let mut answer = match job.client.ask(job.source.path(), &target, self.private_token, self.attempts()).await {
-            Ok(answer) => answer,
-            Err(error)
-                if error.fault == Fault::Parameter && basis != Basis::Activity && job.source == Source::ModelAlerts =>
-            {
-                return Ok(Fetched::CreationRefused);
-            }
-            Err(error) => {
-                if matches!(error.fault, Fault::TimedOut(_) | Fault::Server { .. }) {
-                    // It may be the width of the window that the appliance cannot bear.
-                    self.ask_for_less();
-                }
-                return Err(error.into());
-            }
-        };
-        crash::point("answer begun");
-        let mut splitter = Splitter::new(LARGEST_RECORD);
-        loop {
-            let piece = match answer.next().await {
-                Ok(Some(piece)) => piece,
-                Ok(None) => break,
-                Err(fault) => return self.broken(fault),
-            };
-            let fed = self.feed(slice, &mut splitter, &piece);
-            self.send_full().await?;
-            if let Err(error) = fed {
-                return self.broken(error.into());
-            }
-            self.may_go_on()?;
-        }
-        crash::point("answer read");
-        match splitter.finish() {
-            Ok(()) => Ok(Fetched::Whole(answer.date)),
-            Err(error) => self.broken(error.into()),
-        }
-    }
-
-    fn feed(&mut self, slice: &Slice, splitter: &mut Splitter, piece: &[u8]) -> Result<(), crate::records::SplitError> {
-        let desk = self.desk(slice);
-        let (intake, delivered) = (&mut self.intake, &self.ledger.checkpoint.delivered);
-        splitter.feed(piece, |record| intake.take(&desk, delivered, record))
-    }
-
-    fn desk(&self, slice: &Slice) -> Desk<'a> {
-        Desk {
-            instance: &self.job.instance,
-            base_url: self.job.client.base_url(),
-            source: self.job.source,
-            filter: &self.job.filter,
-            slice: *slice,
-            basis: self.ledger.checkpoint.basis,
-            now: (self.job.clock)(),
-        }
-    }
-
-    /// A body that broke: half of the window may do better, unless the fault is none of its size.
-    fn broken(&self, fault: Fault) -> Result<Fetched, Stop> {
-        if fault.narrows() {
-            Ok(Fetched::Broken(fault))
-        } else {
-            Err(self.job.client.error(self.job.source.path(), fault).into())
-        }
-    }
-
     fn narrow(&mut self, plan: &mut Plan, slice: &Slice, fault: Fault) -> Result<(), Stop> {
         self.damaged += u32::from(fault.damaged());
         let narrowed = plan.narrow(&mut self.ledger.checkpoint.position, slice);
@@ -327,198 +256,11 @@ impl<'a> Run<'a> {
         *width = (*width / 2).max(Duration::from_secs(60));
     }
 
-    fn attempts(&mut self) -> Attempts {
-        self.requests += 1;
-        let failing = self.job.failed_runs.load(Ordering::Relaxed) >= PROBE_AFTER;
-        let policy = if failing { retry::APPLIANCE.probe() } else { retry::APPLIANCE };
-        Attempts::new(policy, self.limits.deadline, &self.limits.budget)
-    }
-
     fn may_go_on(&self) -> Result<(), Stop> {
         if self.hold.is_lost() {
             return Err(Stop::Pause(Pause::Conflict));
         }
         self.limits.reached().map_or(Ok(()), |pause| Err(Stop::Pause(pause)))
-    }
-
-    async fn send_full(&mut self) -> Result<(), Stop> {
-        for batch in std::mem::take(&mut self.intake.full) {
-            self.send(batch).await?;
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self, batch: Batch) -> Result<(), Stop> {
-        while self.poster.is_full() {
-            let Some(delivery) = self.poster.next().await else { break };
-            self.receive(delivery).await?;
-        }
-        self.poster.send(batch);
-        while let Some(delivery) = self.poster.try_next() {
-            self.receive(delivery).await?;
-        }
-        Ok(())
-    }
-
-    /// Everything that was taken in, to its end.
-    async fn send_all(&mut self) -> Result<(), Stop> {
-        self.send_full().await?;
-        if let Some(batch) = self.intake.flush() {
-            self.send(batch).await?;
-        }
-        self.receive_all().await?;
-        let unreadable = std::mem::take(&mut self.intake.unreadable);
-        let letters =
-            unreadable.into_iter().map(|letter| (Proof { key: letter.key, event: None, latest: letter.at }, letter));
-        self.refused.extend(letters);
-        self.put_aside().await
-    }
-
-    /// Every batch that is under way, to its end. The first reason to stop does not let go of the others: what was
-    /// accepted meanwhile has to be known, or the next run sends it again.
-    async fn receive_all(&mut self) -> Result<(), Stop> {
-        let mut result = Ok(());
-        while let Some(delivery) = self.poster.next().await {
-            result = result.and(self.receive(delivery).await);
-        }
-        result
-    }
-
-    /// Takes note of a batch's end, and commits when enough has come together.
-    async fn receive(&mut self, delivery: Delivery) -> Result<(), Stop> {
-        let counts = &mut self.intake.counts;
-        counts.throttled += delivery.throttled;
-        counts.truncated += delivery.cut;
-        for accepted in delivery.accepted {
-            self.intake.counts.sent += accepted.proofs.len() as u64;
-            self.intake.counts.batches += 1;
-            self.intake.counts.bytes += accepted.bytes;
-            self.intake.counts.bytes_sent += accepted.bytes_sent;
-            for proof in &accepted.proofs {
-                self.ledger.delivered(proof);
-                self.intake.settled(proof);
-            }
-            self.ledger.acknowledged(accepted.sequences.0, accepted.sequences.1, accepted.bytes);
-        }
-        crash::point("delivery noted");
-        self.refused.extend(delivery.refused);
-        if self.refused.len() as u64 > dead_letter::MOST {
-            return Err(self.too_many_refused());
-        }
-        if let Some(stop) = delivery.stop {
-            return Err(stop);
-        }
-        if self.ledger.is_due() { self.ledger.commit().await } else { Ok(()) }
-    }
-
-    /// Dead letters are written before their keys count as delivered, and none is written when they are too many.
-    async fn put_aside(&mut self) -> Result<(), Stop> {
-        let counts = &self.intake.counts;
-        if counts.dead_lettered + self.refused.len() as u64 > dead_letter::allowed(counts.new + counts.changed) {
-            return Err(self.too_many_refused());
-        }
-        let letters = std::mem::take(&mut self.refused);
-        for (proof, letter) in letters {
-            self.put_one_aside(&letter).await?;
-            self.ledger.delivered(&proof);
-            self.intake.settled(&proof);
-            self.intake.counts.dead_lettered += 1;
-            if let Some(sequence) = letter.sequence {
-                self.ledger.acknowledged(sequence, sequence + 1, 0);
-            }
-        }
-        Ok(())
-    }
-
-    fn too_many_refused(&mut self) -> Stop {
-        let refused = std::mem::take(&mut self.refused);
-        let reason = refused.first().map_or("", |(_, letter)| letter.reason.as_str());
-        let message = format!(
-            "{} records or more would be put aside because {reason}; that many are no matter of single records, so check \
-             that the tables and the data collection rule are of this version",
-            refused.len(),
-        );
-        Stop::failed(FailureClass::Configuration, Phase::Post, message)
-    }
-
-    async fn put_one_aside(&mut self, letter: &DeadLetter) -> Result<(), Stop> {
-        let name = letter.name(&format!("{}/{}", self.job.instance, self.job.source));
-        let document = Bytes::from(letter.document((self.job.clock)()));
-        crash::point("before a dead letter");
-        match self.job.store.write(&name, document, Expect::Absent).await {
-            Ok(_) | Err(StoreError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        crash::point("after a dead letter");
-        self.warnings.push(format!("a record was put aside as {name}: {}", letter.reason));
-        Ok(())
-    }
-
-    /// What this slice's records proved about the appliance.
-    fn note_basis(&mut self) {
-        if std::mem::take(&mut self.intake.creation_ignored) && self.ledger.checkpoint.basis != Basis::Activity {
-            self.decide_basis(Basis::Activity);
-        }
-    }
-
-    fn decide_basis(&mut self, basis: Basis) {
-        let checkpoint = &mut self.ledger.checkpoint;
-        if basis == Basis::Activity && checkpoint.basis != basis {
-            self.warnings.push(
-                "this appliance ignores the parameter creationtime; alerts are read by the time of their activity with the \
-                 long look-back, so that late ones are still found"
-                    .to_owned(),
-            );
-        }
-        checkpoint.basis = basis;
-        checkpoint.basis_checked = self.job.client.now();
-    }
-
-    /// While it is not known which time a window means, the question is put with an alert whose two times differ: a window
-    /// around its creation holds it only if creation is what counts.
-    async fn find_basis(&mut self) -> Result<(), Stop> {
-        let checkpoint = &self.ledger.checkpoint;
-        let due = match checkpoint.basis {
-            Basis::Unknown => true,
-            Basis::Activity => self.job.client.now().since(checkpoint.basis_checked) >= ASK_AGAIN,
-            Basis::Creation => false,
-        };
-        let Some(witness) = self.intake.witness.take().filter(|_| due && self.job.source == Source::ModelAlerts) else {
-            return Ok(());
-        };
-        crash::point("before the question of the basis");
-        if let Some(honoured) = self.hears(&witness).await? {
-            self.decide_basis(if honoured { Basis::Creation } else { Basis::Activity });
-            self.ledger.commit().await?;
-        }
-        Ok(())
-    }
-
-    /// Whether the appliance returns the witness for a window around its creation; `None` when its answer broke.
-    async fn hears(&mut self, witness: &Witness) -> Result<Option<bool>, Stop> {
-        let (created, happened) = (witness.created, witness.happened);
-        let reach = created.since(happened).max(happened.since(created)) / 2;
-        let target = window(Source::ModelAlerts, Basis::Creation, created - reach, created + reach);
-        let path = Source::ModelAlerts.path();
-        let mut answer = match self.job.client.ask(path, &target, self.private_token, self.attempts()).await {
-            Ok(answer) => answer,
-            Err(error) if error.fault == Fault::Parameter => return Ok(Some(false)),
-            Err(error) => return Err(error.into()),
-        };
-        let mut splitter = Splitter::new(LARGEST_RECORD);
-        let mut heard = false;
-        loop {
-            match answer.next().await {
-                Ok(Some(piece)) => {
-                    let fed = splitter.feed(&piece, |raw| heard |= is_record_of(raw, &witness.id));
-                    if fed.is_err() {
-                        return Ok(None);
-                    }
-                }
-                Ok(None) => return Ok(splitter.finish().is_ok().then_some(heard)),
-                Err(_) => return Ok(None),
-            }
-        }
     }
 
     fn prune(&mut self) {
@@ -572,10 +314,4 @@ enum Fetched {
     Broken(Fault),
     /// The appliance refused a parameter that only newer versions know.
     CreationRefused,
-}
-
-fn is_record_of(raw: &[u8], id: &str) -> bool {
-    let text = String::from_utf8_lossy(raw);
-    let record = crate::row::Record::parse(Source::ModelAlerts, &text);
-    record.is_ok_and(|record| record.id().as_deref() == Some(id))
 }

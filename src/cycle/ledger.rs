@@ -233,9 +233,16 @@ impl Ledger {
         self.unwritten.since.get_or_insert_with(tokio::time::Instant::now);
     }
 
-    /// Whether what was acknowledged has waited long enough.
+    /// How long what was acknowledged may still wait for its commit; `None` when there is nothing to commit.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        let since = self.unwritten.since?;
+        let left = DUE_TIME.saturating_sub(since.elapsed());
+        Some(if self.unwritten.bytes >= DUE_BYTES { Duration::ZERO } else { left })
+    }
+
+    /// Whether it has waited long enough.
     pub(super) fn is_due(&self) -> bool {
-        self.unwritten.bytes >= DUE_BYTES || self.unwritten.since.is_some_and(|since| since.elapsed() >= DUE_TIME)
+        self.due_in().is_some_and(|left| left.is_zero())
     }
 
     /// Writes the checkpoint, unless it would say what it says already. When another run wrote in the meantime, writes the union of both and says so as a pause.

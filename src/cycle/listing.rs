@@ -8,7 +8,7 @@ use super::intake::Survey;
 use super::{Fetched, LARGEST_RECORD, Run, Stop};
 use crate::darktrace::{Fault, listing};
 use crate::instant::Instant;
-use crate::records::Splitter;
+use crate::records::{SplitError, Splitter};
 use crate::window::Slice;
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ impl Run<'_> {
         splitter: &mut Splitter,
         piece: &[u8],
         listed: &mut Listed,
-    ) -> Result<(), crate::records::SplitError> {
+    ) -> Result<(), SplitError> {
         let desk = self.desk(slice);
         let (intake, delivered) = (&mut self.intake, &self.ledger.checkpoint.delivered);
         splitter.feed(piece, |record| match intake.survey(&desk, delivered, record) {

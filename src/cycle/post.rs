@@ -24,8 +24,6 @@ use tokio::task::JoinSet;
 
 /// Batches of one source that are under way at once, and requests of all sources together.
 pub const IN_FLIGHT: usize = 4;
-/// A row that the service finds too large is cut to this.
-const CUT_TO: usize = 400_000;
 
 /// Where rows go, shared by all sources.
 #[derive(Debug)]
@@ -137,7 +135,7 @@ impl Post {
             unpack(&mut batch, &body);
             match refused {
                 Refused::Split => left.extend(halves(&batch)),
-                Refused::Cut => left.extend(self.cut(&batch, CUT_TO)),
+                Refused::Cut => left.extend(self.cut_by_half(&batch)),
                 Refused::PutAside(reason) => self.put_aside(&batch, &reason),
                 Refused::GiveUp(stop) => {
                     self.delivery.stop = Some(stop);
@@ -153,11 +151,15 @@ impl Post {
         if batch.body.len() <= LARGEST { Some(batch) } else { self.cut(&batch, LARGEST - 2) }
     }
 
+    /// A single row that the service finds too large although it keeps to the limit.
+    fn cut_by_half(&mut self, batch: &Batch) -> Option<Batch> {
+        self.cut(batch, batch.body.len() / 2)
+    }
+
     fn cut(&mut self, batch: &Batch, limit: usize) -> Option<Batch> {
         let entry = batch.entries.first()?;
         let row = batch.row(entry);
-        // A row that is small already is not the reason why it was found too large.
-        match (row.len() > limit).then(|| row::shrink(row, limit)).flatten() {
+        match row::shrink(row, limit) {
             Some(cut) => {
                 self.delivery.cut += 1;
                 Some(batch.with_row(entry, &cut))

@@ -279,11 +279,12 @@ mod tests {
     const TOKEN: &str = "/msi/token?api-version=2019-08-01&resource=https%3A%2F%2Fmonitor.azure.com";
 
     async fn identity() -> Identity {
+        // Each test may be a process of its own, and building any client needs a provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Identity::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), "header secret")
     }
 
     fn asking(identity: &Identity, target: &str) -> RequestBuilder {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().unwrap();
         client.get(format!("{}{target}", identity.base_url())).header("x-identity-header", "header secret")
     }
