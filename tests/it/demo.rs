@@ -50,8 +50,12 @@ async fn the_story_needs_nothing_and_loses_nothing() {
     assert!(output.status.success(), "{text}");
     assert_eq!((account(&text, "lost"), account(&text, "duplicates")), (0, 0));
     assert_eq!((account(&text, "schema misfits"), account(&text, "polls")), (0, 11));
-    let (stored, again) = (account(&text, "stored"), account(&text, "+ by the kill"));
-    assert!(again > 0, "the kill came amid the posts");
+    let before_the_kill: u64 =
+        text.split_once("The poll had stored ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+    assert!((1..1_500).contains(&before_the_kill), "the kill came amid the posts");
+    // On a machine so slow that two seconds were not enough to save the position, the kill may cost repeats.
+    let again = if text.contains("+ by the kill") { account(&text, "+ by the kill") } else { 0 };
+    let stored = account(&text, "stored");
     assert_eq!(stored, account(&text, "issued") + again);
     let alerts = printed_path(&text, "darktrace_model_alerts_CL");
     assert_eq!(rows(&alerts).len() as u64, stored);
