@@ -130,7 +130,7 @@ const SETTINGS_BEGIN: [&str; 4] = ["DARKTRACE_", "AZURE_", "AzureWebJobs", "Azur
 
 /// What begins like a setting and is none of ours: the variable that only test builds know and only `main` reads, and what
 /// the Functions host alone reads.
-const NO_SETTINGS: [&str; 2] = [
+const NO_SETTINGS: [&str; 3] = [
     "DARKTRACE_SENTINEL_CRASH_AT",
     "DARKTRACE_SENTINEL_PANIC_AT",
     "AzureFunctionsJobHost__customHandler__description__defaultExecutablePath",
