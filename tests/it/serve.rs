@@ -1,13 +1,15 @@
 //! The built program under a stand-in of the Functions host, with its checkpoint in the storage emulator.
 //!
 //! What the protocol alone promises is in `handler`; here it is the whole process: what an invocation comes to and what is
-//! printed at which level (`invocation`), how the process ends (`ending`), and that nothing is lost or doubled when it is
-//! killed, restarted or there twice (`overlap`). A run is held where a test wants it by an ingestion endpoint that does not
-//! answer, so that nothing depends on how quick this machine is.
+//! printed at which level (`invocation`), what a panic does (`panics`), how the process ends (`ending`), and that nothing is
+//! lost or doubled when it is killed, restarted or there twice (`overlap`). A run is held where a test wants it by an
+//! ingestion endpoint that does not answer, so that nothing depends on how quick this machine is.
 
 mod ending;
 mod invocation;
 mod overlap;
+#[cfg(feature = "crash-points")]
+mod panics;
 
 use crate::azurite;
 use crate::host::Host;

@@ -1,6 +1,6 @@
 //! What an invocation comes to, and what the process prints at which level.
 
-use super::{AI_ANALYST, BETWEEN_TICKS, LEASED, MODEL_ALERTS, begin_poll, green, line_of, poll, printed, tick, until};
+use super::{AI_ANALYST, BETWEEN_TICKS, MODEL_ALERTS, begin_poll, green, line_of, poll, printed, tick, until};
 use crate::azurite;
 use crate::host::process::{Exit, Level, Signal};
 use crate::host::verdict::Verdict;
@@ -46,8 +46,9 @@ async fn a_good_invocation_is_green_and_its_logs_are_the_summary_lines() {
             let logs = green(&host, host.wire.invoke(&call.mode(mode)).await);
             assert!(line_of(&logs, MODEL_ALERTS).contains(", new 3, changed 0, sent 3,"), "{logs:?}");
             assert!(line_of(&logs, AI_ANALYST).contains(", new 1, changed 0, sent 1,"), "{logs:?}");
-            let information = printed(&host, Level::Information);
-            assert!(logs.iter().all(|log| information.contains(&format!("INFO {log}"))), "{logs:?} {information:#?}");
+            for log in &logs {
+                assert_eq!(host.line_with(&format!("INFO {log}")).await.level, Level::Information);
+            }
             assert!(world.health().len() == 2 && world.health().values().all(|row| row["Status"] == "Success"));
         }
     }
@@ -181,15 +182,17 @@ async fn a_source_that_fails_does_not_stop_the_other_one() {
     let world = World::on_azurite().await;
     world.issue_news();
     world.appliance.fail_next_on("/modelbreaches", appliance::Fault::RedirectTo403, 9);
-    let host = world.app().start().await;
+    let mut host = world.app().start().await;
     assert!(matches!(host.wire.invoke(&tick()).await, Verdict::Failed { .. }));
     let events = world.appliance.issued().events;
     assert_eq!(world.rows().len(), events.len());
     assert_eq!(world.rows()[0]["EventId"], events[0].uuid.as_str());
-    assert_eq!(printed(&host, Level::Error).len(), 1);
     world.appliance.clear_faults();
     poll(&host).await;
     world.check_exactly_once();
+    host.signal(Signal::Kill);
+    host.exit().await;
+    assert_eq!(printed(&host, Level::Error).len(), 1);
 }
 
 /// A process that ends over and over is given up by the host, and one that ends with 0 is never started again.
@@ -325,32 +328,4 @@ async fn the_memory_of_an_idle_process_is_shown() {
     poll(&host).await;
     println!("idle, {ready} when ready and {} after a poll that found nothing", resident());
     assert!(printed(&host, Level::Error).is_empty());
-}
-
-/// In every part of a run in turn. A lease that its dead holder kept on renewing would turn all later runs away.
-#[cfg(feature = "crash-points")]
-#[tokio::test]
-async fn a_panic_anywhere_in_a_run_turns_the_invocation_red_and_the_next_one_makes_up_for_it() {
-    let mut point = 0;
-    loop {
-        point += 1;
-        let mut world = World::new().await;
-        world.issue_news();
-        world.set("DARKTRACE_SENTINEL_PANIC_AT", &point.to_string());
-        let host = world.app().start().await;
-        let verdict = host.wire.invoke(&tick()).await;
-        let panics =
-            printed(&host, Level::Error).iter().filter(|line| line.starts_with("ERROR panic at src/cycle")).count();
-        if matches!(verdict, Verdict::Succeeded { .. }) {
-            assert_eq!(panics, 0, "a green invocation with a panic at point {point}");
-            break;
-        }
-        assert_eq!(panics, 1, "{:#?}", host.lines());
-        assert!(!format!("{:?}", host.lines()).contains("crash point"), "the payload of a panic is not printed");
-        let logs = poll(&host).await;
-        assert!(logs.iter().all(|log| !log.contains(LEASED)), "point {point}: {logs:?}");
-        world.check_nothing_lost();
-    }
-    println!("{} points panicked", point - 1);
-    assert!(point > 20);
 }
