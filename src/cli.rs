@@ -77,15 +77,26 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>, environment:
     }
 }
 
-/// The settings, with the log set up to tell of them.
+/// The settings, with the log set up to tell of them. What was chosen is said in one line.
 fn settings(environment: Environment) -> Result<Settings, String> {
     let settings = Settings::read(&environment).map_err(|problems| problems.to_string());
     crate::log::init(settings.as_ref().map_or("", |settings| &settings.log_filter));
-    settings
+    settings.inspect(announce)
+}
+
+fn announce(settings: &Settings) {
+    let instances = settings.instances.iter().filter(|instance| instance.enabled).count();
+    tracing::info!(
+        "darktrace-sentinel {}: {instances} of {} instances enabled, soft deadline {} s, Azure as {}",
+        env!("CARGO_PKG_VERSION"),
+        settings.instances.len(),
+        settings.soft_deadline().as_secs(),
+        settings.credential
+    );
 }
 
 /// One thread for a function app's single core; two where there are more, so that reading and posting overlap.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+fn runtime() -> Option<tokio::runtime::Runtime> {
     let several = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
     let mut builder = if several {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -94,5 +105,6 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     } else {
         tokio::runtime::Builder::new_current_thread()
     };
-    builder.enable_all().build()
+    let built = builder.enable_all().build();
+    built.inspect_err(|error| tracing::error!("the runtime cannot be started: {error}")).ok()
 }

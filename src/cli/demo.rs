@@ -86,10 +86,7 @@ fn while_doing(what: impl Into<String>) -> impl FnOnce(io::Error) -> DemoError {
 }
 
 pub(super) fn run(options: &Options) -> ExitCode {
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
-    };
+    let Some(runtime) = runtime() else { return ExitCode::from(FAILED) };
     let outcome = runtime.block_on(perform(options));
     runtime.shutdown_background();
     match outcome {

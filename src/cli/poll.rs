@@ -17,13 +17,7 @@ pub(super) fn run(environment: Environment) -> ExitCode {
         }
     };
     crate::log::install_panic_hook();
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("the runtime cannot be started: {error}");
-            return ExitCode::from(FAILED);
-        }
-    };
+    let Some(runtime) = runtime() else { return ExitCode::from(FAILED) };
     let (drain, drained) = watch::channel(false);
     let reports = runtime.block_on(async {
         tokio::spawn(async move {

@@ -30,13 +30,7 @@ pub(super) fn run(port: Option<&str>, environment: Environment) -> ExitCode {
     };
     let settings = settings(environment);
     crate::log::install_panic_hook();
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("the runtime cannot be started: {error}");
-            return ExitCode::from(FAILED);
-        }
-    };
+    let Some(runtime) = runtime() else { return ExitCode::from(FAILED) };
     let code = runtime.block_on(serve(listener, settings));
     runtime.shutdown_background();
     ExitCode::from(code)
@@ -104,9 +98,6 @@ async fn signal() -> u8 {
 /// stays up and every invocation says so, because one that ends over and over is given up by the host.
 fn poll(settings: Result<Settings, String>, drain: watch::Receiver<bool>) -> Poll {
     let (settings, app) = (Arc::new(settings), Arc::new(OnceCell::new()));
-    if let Ok(settings) = settings.as_ref() {
-        announce(settings);
-    }
     Arc::new(move |invocation| {
         let (settings, app, drain) = (Arc::clone(&settings), Arc::clone(&app), drain.clone());
         Box::pin(async move {
@@ -129,17 +120,6 @@ async fn assembled<'a>(
 ) -> Result<&'a App, String> {
     let settings = settings.as_ref().map_err(Clone::clone)?;
     app.get_or_try_init(|| async { App::assemble(settings, drain).map_err(|error| error.to_string()) }).await
-}
-
-fn announce(settings: &Settings) {
-    let instances = settings.instances.iter().filter(|instance| instance.enabled).count();
-    tracing::info!(
-        "darktrace-sentinel {}: {instances} of {} instances enabled, soft deadline {} s, Azure as {}",
-        env!("CARGO_PKG_VERSION"),
-        settings.instances.len(),
-        settings.soft_deadline().as_secs(),
-        settings.credential
-    );
 }
 
 fn summary(reports: &[crate::report::Report]) -> Summary {

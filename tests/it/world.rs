@@ -43,6 +43,8 @@ impl World {
             ("DCR_IMMUTABLE_ID", DCR.to_owned()),
             ("IDENTITY_ENDPOINT", identity.token_url()),
             ("IDENTITY_HEADER", IDENTITY_HEADER.to_owned()),
+            // Reading the system's root certificates is most of what a short run of a test build does. None is needed here.
+            ("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/root.pem").to_owned()),
             ("CHECKPOINT_DIR", checkpoints.path().to_string_lossy().into_owned()),
         ];
         let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -55,8 +57,6 @@ impl World {
         world.set("CHECKPOINT_DIR", "");
         world.set("AzureWebJobsStorage", &azurite::connection_string());
         world.set("CHECKPOINT_CONTAINER", &azurite::new_container());
-        // Reading the system's root certificates is most of what a short run of a test build does. No address here needs one.
-        world.set("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/root.pem"));
         world
     }
 
