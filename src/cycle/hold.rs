@@ -7,10 +7,7 @@ use super::crash;
 use crate::store::{Lease, Renewal, Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use tokio::task::JoinSet;
-
-const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 /// A held lease. Dropped without a release, as a panic does, it is not renewed any more.
 #[derive(Debug)]
@@ -53,7 +50,7 @@ impl Hold {
 
 async fn renew(lease: Arc<Lease>, lost: Arc<AtomicBool>) {
     loop {
-        tokio::time::sleep(RENEW_EVERY).await;
+        tokio::time::sleep(Lease::RENEW_EVERY).await;
         // A renewal that fails for other reasons is tried again; the lease lasts for three of them.
         if matches!(lease.renew().await, Ok(Renewal::Lost)) {
             lost.store(true, Ordering::Relaxed);
