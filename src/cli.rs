@@ -95,16 +95,9 @@ fn announce(settings: &Settings) {
     );
 }
 
-/// One thread for a function app's single core; two where there are more, so that reading and posting overlap.
+/// One thread. A function app has one core as a rule, on which more of them only cost memory; and one core maps and
+/// compresses several times what a data collection rule takes in.
 fn runtime() -> Option<tokio::runtime::Runtime> {
-    let several = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
-    let mut builder = if several {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(2);
-        builder
-    } else {
-        tokio::runtime::Builder::new_current_thread()
-    };
-    let built = builder.enable_all().build();
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     built.inspect_err(|error| tracing::error!("the runtime cannot be started: {error}")).ok()
 }
