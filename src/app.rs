@@ -10,7 +10,7 @@ use crate::identity::{Tokens, storage_credential};
 use crate::ingestion::Endpoint;
 use crate::report::{Failure, FailureClass, Outcome, Phase, Report};
 use crate::secret::Secret;
-use crate::settings::{CaPem, Instance, PrivateToken, Settings, Storage};
+use crate::settings::{CaPem, Credential, Instance, PrivateToken, Settings, Storage};
 use crate::source::Source;
 use crate::store::{BlobAccess, Store};
 use crate::vault::VaultSecret;
@@ -61,7 +61,11 @@ impl App {
     pub fn assemble(settings: &Settings, drain: watch::Receiver<bool>) -> Result<Self, AssembleError> {
         let clock: Clock = http::system_clock;
         let azure = http::azure_client().map_err(say)?;
-        let identity = http::identity_client().map_err(say)?;
+        // The endpoint of a managed identity is on this machine; every other issuer of tokens is reached as Azure is.
+        let identity = match settings.credential {
+            Credential::ManagedIdentity { .. } => http::identity_client().map_err(say)?,
+            _ => azure.clone(),
+        };
         let store = store(settings, &azure, &identity)?;
         let destination = Arc::new(destination(settings, &azure, &identity, clock));
         let mut work = Vec::new();
@@ -165,7 +169,14 @@ impl Work {
             TokenSource::Vault(secret) => {
                 let token =
                     self.destination.tokens.get(self.vault_audience).await.map_err(|error| error.to_string())?;
-                secret.get(&token).await.map_err(|error| error.to_string())
+                match secret.get(&token).await {
+                    Ok(token) => Ok(token),
+                    Err(error) => {
+                        // It may be the token that was refused: the next run asks for a fresh one.
+                        self.destination.tokens.forget().await;
+                        Err(error.to_string())
+                    }
+                }
             }
         }
     }
