@@ -136,6 +136,9 @@ pub struct Plan {
     policy: Policy,
     /// The appliance's time at the begin of the run: nothing later is asked for.
     now: Instant,
+    /// The earliest that the appliance's clock has shown in this run. A sweep claims no later begin: `now` is ours until an
+    /// answer comes, and ours may be ahead.
+    shown: Instant,
     /// The begin of the live window.
     live_from: Instant,
     /// What of the live window is asked for next; later than `now` when it is done.
@@ -162,6 +165,7 @@ impl Plan {
         Self {
             policy,
             now,
+            shown: now,
             live_from,
             live_next: live_from,
             live_proven: None,
@@ -212,6 +216,7 @@ impl Plan {
     /// The answer for `slice` was complete; it was made at `date` by the appliance's clock and held `records`.
     pub fn answered(&mut self, position: &mut Position, slice: &Slice, date: Instant, records: u64) {
         let proven = slice.to.min(date);
+        self.shown = self.shown.min(date);
         match slice.purpose {
             Purpose::Live => self.live_answered(position, slice, proven),
             Purpose::CatchUp | Purpose::Sweep => self.pass_answered(position, slice, proven),
@@ -262,7 +267,7 @@ impl Plan {
         // Nothing can become visible any more before `now - deep`, so what was read of that is settled, as if swept.
         let settled = slice.to + self.policy.deep;
         let joins = slice.from <= (position.swept - self.policy.deep).max(position.floor) + TICK;
-        if settled <= self.now && joins {
+        if settled <= self.shown && joins {
             position.swept = position.swept.max(settled);
         }
     }
@@ -270,12 +275,12 @@ impl Plan {
     /// The pass to open: the catch-up while the live window stands apart from the watermark, else the sweep of the hour.
     fn due(&self, position: &Position) -> Option<Sweep> {
         let apart = self.backlog && self.live_proven.is_some_and(|proven| position.watermark < proven);
-        let hour_over = self.policy.sweeps() && self.now.since(position.swept) >= SWEEP_EVERY;
+        let hour_over = self.policy.sweeps() && self.shown.since(position.swept) >= SWEEP_EVERY;
         if !apart && !hour_over {
             return None;
         }
         let from = (position.swept - self.policy.deep).min(position.watermark - self.policy.fast);
-        Some(Sweep { start: self.now, next: from.max(position.floor) })
+        Some(Sweep { start: self.shown, next: from.max(position.floor) })
     }
 
     /// What this run has read already as its live window needs no second reading.
@@ -436,6 +441,18 @@ mod tests {
         let slice = plan.next(&mut position).unwrap();
         plan.answered(&mut position, &slice, NOON - MINUTE * 2, 0);
         assert_eq!(position.watermark, NOON - MINUTE * 2);
+    }
+
+    #[test]
+    fn a_sweep_never_claims_to_have_begun_later_than_the_appliances_clock() {
+        let date = NOON - MINUTE * 10;
+        let mut position = read_until(MINUTE * 15, &usual());
+        position.swept = NOON - HOUR * 3;
+        let mut plan = Plan::new(usual(), &position, NOON);
+        while let Some(slice) = plan.next(&mut position) {
+            plan.answered(&mut position, &slice, date, 0);
+        }
+        assert_eq!((position.watermark, position.swept, position.sweep), (date, date, None));
     }
 
     #[test]

@@ -245,7 +245,8 @@ impl Ledger {
         self.due_in().is_some_and(|left| left.is_zero())
     }
 
-    /// Writes the checkpoint, unless it would say what it says already. When another run wrote in the meantime, writes the union of both and says so as a pause.
+    /// Writes the checkpoint, unless it would say what it says already. When another run wrote in the meantime, writes the
+    /// union of both and says so as a pause.
     pub(super) async fn commit(&mut self) -> Result<(), Stop> {
         if self.unwritten.since.is_none() && self.committed.as_ref() == Some(&self.said()) {
             return Ok(());
