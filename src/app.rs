@@ -8,6 +8,7 @@ mod preflight;
 pub use preflight::check;
 
 use crate::backfill::{self, Order};
+use crate::cycle::operate::{self, OperateError};
 use crate::cycle::{self, Compliance, Destination, Filter, IN_FLIGHT, Job, Learnt, Limits, Progress};
 use crate::darktrace::Client;
 use crate::http::{self, Clock, Deadline, Pace, SharedBudget, Trust};
@@ -17,6 +18,7 @@ use crate::report::{Failure, FailureClass, Outcome, Phase, Report};
 use crate::secret::Secret;
 use crate::settings::{CaPem, Credential, Instance, PrivateToken, Settings, Storage};
 use crate::source::Source;
+use crate::status::Status;
 use crate::store::{BlobAccess, Store};
 use crate::vault::VaultSecret;
 use crate::window::Reach;
@@ -179,10 +181,27 @@ impl App {
             .collect();
         fail_where_nothing_is_given(&mut reports);
         reports.iter().zip(told).filter(|(_, told)| !told).for_each(|(report, _)| log_report(report));
-        if let Err(reason) = cycle::tell_health(&self.destination, &reports, (self.clock)()).await {
+        let now = (self.clock)();
+        let (told, kept) = tokio::join!(
+            cycle::tell_health(&self.destination, &reports, now),
+            cycle::keep_history(&self.store, &reports)
+        );
+        if let Err(reason) = told {
             tracing::warn!("darktrace: the health rows of this run were not stored: {reason}");
         }
+        if let Err(error) = kept {
+            tracing::warn!("darktrace: DarktraceStatus will not show this run: {}", http::chain(&error));
+        }
         reports
+    }
+
+    /// What there is to look at, of one instance or of all. Touches no master, writes nothing and waits for no run.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn status(&self, only: Option<&str>) -> Result<Status, OperateError> {
+        let jobs: Vec<_> = self.jobs().filter(|job| only.is_none_or(|only| only == job.instance)).collect();
+        operate::status(&jobs, &self.store, (self.clock)()).await
     }
 
     /// Every enabled source of every enabled instance, in the order of the settings.

@@ -15,6 +15,7 @@ mod dispatch;
 mod fetch;
 mod filter;
 mod health;
+mod history;
 mod hold;
 mod intake;
 mod ledger;
@@ -30,6 +31,7 @@ mod stop;
 
 pub use filter::{Compliance, Filter};
 pub use health::tell_health;
+pub use history::keep_history;
 pub use post::{Destination, IN_FLIGHT};
 pub use range::{Living, Manner, Progress, Range, Start, live_polling, run_range};
 pub use stop::Limits;

@@ -22,12 +22,13 @@ mod gate;
 mod invocation;
 mod reply;
 
-pub use call::{HttpAnswer, HttpCall, HttpFunction};
+pub use call::{Callers, HttpAnswer, HttpCall, HttpFunction, HttpRoute};
 pub use invocation::Invocation;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 use gate::{Gate, Run};
@@ -43,6 +44,9 @@ pub const FUNCTION: &str = "DarktracePoll";
 
 /// The name of the function that says what works and what does not.
 pub const CHECK: &str = "DarktraceCheck";
+
+/// The name of the function that shows how it goes.
+pub const STATUS: &str = "DarktraceStatus";
 
 /// Bytes of an invocation's body; a timer's envelope has about 400.
 const BODY_LIMIT: usize = 1_000_000;
@@ -65,8 +69,8 @@ pub type Poll = Arc<dyn Fn(Invocation) -> BoxFuture<'static, Summary> + Send + S
 pub struct Functions {
     /// What the timer starts.
     pub poll: Poll,
-    /// What is called by HTTP, by the names of the functions.
-    pub http: Vec<(&'static str, HttpFunction)>,
+    /// What is called by HTTP.
+    pub http: Vec<HttpRoute>,
 }
 
 impl From<Poll> for Functions {
@@ -94,11 +98,17 @@ pub async fn serve(
     Ok(())
 }
 
-fn router(gate: Gate, http: Vec<(&'static str, HttpFunction)>) -> Router {
+fn router(gate: Gate, http: Vec<HttpRoute>) -> Router {
     let timer = Router::new().route("/", get(ready)).route(&format!("/{FUNCTION}"), post(invoke));
-    let add = |router: Router<Gate>, (name, function): (&'static str, HttpFunction)| {
+    let add = |router: Router<Gate>, HttpRoute { name, function, callers }: HttpRoute| {
         // The host posts whatever method and route the caller used; those are in the envelope.
-        router.route(&format!("/{name}"), post(move |request| call(name, function, request)))
+        let posted = Arc::clone(&function);
+        let route = post(move |request| call(name, posted, request));
+        let route = match callers {
+            Callers::Host => route,
+            Callers::HostAndBrowser => route.get(move |request| look(name, function, request)),
+        };
+        router.route(&format!("/{name}"), route)
     };
     http.into_iter().fold(timer, add).fallback(unknown_path).method_not_allowed_fallback(wrong_method).with_state(gate)
 }
@@ -136,6 +146,18 @@ async fn call(name: &'static str, function: HttpFunction, request: Request) -> R
     match tokio::spawn(function(call)).await {
         Ok(answer) => Reply::answer(&answer),
         Err(_) => Reply::broken_call(),
+    }
+}
+
+/// A call by a browser, without a host between.
+async fn look(name: &'static str, function: HttpFunction, request: Request) -> Response {
+    let Some(call) = HttpCall::direct(request.uri(), request.headers()) else {
+        return Reply::not_this_machine().into_response();
+    };
+    tracing::debug!("{name} is looked at");
+    match tokio::spawn(function(call)).await {
+        Ok(answer) => Reply::direct(answer),
+        Err(_) => Reply::broken_call().into_response(),
     }
 }
 

@@ -19,6 +19,7 @@ pub mod report;
 pub mod retry;
 pub mod row;
 pub mod settings;
+pub mod status;
 pub mod window;
 
 // Rank 2, wires: each talks to one remote and knows none of the others; `http` is the transport they share.

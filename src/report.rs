@@ -38,6 +38,18 @@ pub enum Pause {
     Conflict,
 }
 
+impl Pause {
+    /// What the log line says of it.
+    #[must_use]
+    pub const fn told(self) -> &'static str {
+        match self {
+            Self::Deadline => "stopped at the soft deadline, the next tick goes on",
+            Self::Drain => "stopped by a signal, the next run goes on",
+            Self::Conflict => "ended early because another run wrote the checkpoint",
+        }
+    }
+}
+
 /// A failure as an operator reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -287,11 +299,7 @@ impl Report {
         }
         match &self.outcome {
             Outcome::Complete => {}
-            Outcome::Partial(Pause::Deadline) => line.push_str(", stopped at the soft deadline, the next tick goes on"),
-            Outcome::Partial(Pause::Drain) => line.push_str(", stopped by a signal, the next run goes on"),
-            Outcome::Partial(Pause::Conflict) => {
-                line.push_str(", ended early because another run wrote the checkpoint")
-            }
+            Outcome::Partial(pause) => line.push_str(&format!(", {}", pause.told())),
             Outcome::Skipped => line.push_str(", skipped because another run holds the lease"),
             Outcome::Paused(_) | Outcome::Moved => {
                 line.push_str(&self.by_hand().map(|told| format!(", {told}")).unwrap_or_default());

@@ -5,12 +5,13 @@
 //! simulators are asked what they gave and what they got, and that is counted: [`account`] decides the exit code, from what
 //! [`due`] says of the one and [`stored`] of the other.
 //!
-//! `story` is what happens without options, `replay` takes recorded JSON in place of invented records, `serve` only keeps
-//! the simulators up. This is the one place outside of the tests that may know the simulators; they and the program share
+//! `story` is what happens without options, `replay` takes recorded JSON in place of invented records, `serve` keeps the
+//! simulators up with the function app beside them. This is the one place outside of the tests that may know the simulators; they and the program share
 //! nothing but the sockets between them and the table schemas.
 
 mod account;
 mod due;
+mod function_app;
 mod place;
 mod polled;
 mod recorded;

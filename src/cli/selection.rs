@@ -4,7 +4,7 @@ use super::{FAILED, USAGE};
 use crate::app::App;
 use crate::cycle::Job;
 use crate::cycle::operate::OperateError;
-use crate::http::{chain, system_clock};
+use crate::http::system_clock;
 use crate::instant::Instant;
 use crate::settings::duration;
 use crate::source::Source;
@@ -59,8 +59,7 @@ fn moment_at(text: &str, now: Instant) -> Result<Instant, String> {
 
 /// Tells why something was not done, causes and all.
 pub(super) fn failed(error: &OperateError) -> ExitCode {
-    let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-    tracing::error!("{}{hint}", chain(error));
+    tracing::error!("{}", error.told());
     ExitCode::from(FAILED)
 }
 

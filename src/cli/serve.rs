@@ -3,8 +3,9 @@
 use super::check::json;
 use super::{CONFIGURATION, Environment, FAILED, USAGE, runtime, settings};
 use crate::app::{self, App};
-use crate::handler::{self, CHECK, Functions, HttpAnswer, HttpFunction, Poll, Summary};
+use crate::handler::{self, CHECK, Callers, Functions, HttpAnswer, HttpFunction, HttpRoute, Poll, STATUS, Summary};
 use crate::settings::{HANDLER_PORT, Problems, Settings};
+use crate::status::{self, Status};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -62,9 +63,7 @@ async fn serve(listener: TcpListener, settings: Result<Settings, Problems>) -> u
         }
     };
     let (drain, drained) = watch::channel(false);
-    let settings = Arc::new(settings);
-    let functions =
-        Functions { poll: poll(Arc::clone(&settings), drained.clone()), http: vec![(CHECK, check(settings))] };
+    let functions = functions(Arc::new(settings), drained.clone());
     let stop = wait_for(drained);
     let mut server = tokio::spawn(handler::serve(listener, functions, stop));
     let code = tokio::select! {
@@ -79,6 +78,32 @@ async fn serve(listener: TcpListener, settings: Result<Settings, Problems>) -> u
     let _ = drain.send(true);
     let _ = tokio::time::timeout(PATIENCE, server).await;
     code
+}
+
+/// Everything that the handler answers to. The app is put together when it is first needed; with settings that are wrong
+/// the process stays up and every invocation says so, because one that ends over and over is given up by the host.
+pub(super) fn functions(settings: Arc<Result<Settings, Problems>>, drain: watch::Receiver<bool>) -> Functions {
+    let app = Lazy { settings, app: Arc::new(OnceCell::new()), drain };
+    let check = HttpRoute { name: CHECK, function: check(Arc::clone(&app.settings)), callers: Callers::Host };
+    let status = HttpRoute { name: STATUS, function: status(app.clone()), callers: Callers::HostAndBrowser };
+    Functions { poll: poll(app), http: vec![check, status] }
+}
+
+/// The app of this process, as soon as somebody needs it.
+#[derive(Clone)]
+struct Lazy {
+    settings: Arc<Result<Settings, Problems>>,
+    app: Arc<OnceCell<App>>,
+    drain: watch::Receiver<bool>,
+}
+
+impl Lazy {
+    /// The app, or what is wrong with the settings.
+    async fn get(&self) -> Result<&App, String> {
+        let settings = Result::as_ref(&self.settings).map_err(ToString::to_string)?;
+        let assemble = || async { App::assemble(settings, self.drain.clone()).map_err(|error| error.to_string()) };
+        self.app.get_or_try_init(assemble).await
+    }
 }
 
 async fn wait_for(mut drained: watch::Receiver<bool>) {
@@ -97,15 +122,13 @@ pub(super) async fn signal() -> u8 {
     }
 }
 
-/// What an invocation does. The app is put together when it is first needed; with settings that are wrong the process
-/// stays up and every invocation says so, because one that ends over and over is given up by the host.
-fn poll(settings: Arc<Result<Settings, Problems>>, drain: watch::Receiver<bool>) -> Poll {
-    let app = Arc::new(OnceCell::new());
+/// What an invocation does.
+fn poll(app: Lazy) -> Poll {
     Arc::new(move |invocation| {
-        let (settings, app, drain) = (Arc::clone(&settings), Arc::clone(&app), drain.clone());
+        let app = app.clone();
         Box::pin(async move {
             tracing::debug!("polling for {invocation}");
-            match assembled(&settings, &app, drain).await {
+            match app.get().await {
                 Ok(app) => summary(&app.poll().await),
                 Err(problem) => {
                     tracing::error!("{problem}");
@@ -116,13 +139,37 @@ fn poll(settings: Arc<Result<Settings, Problems>>, drain: watch::Receiver<bool>)
     })
 }
 
-async fn assembled<'a>(
-    settings: &Result<Settings, Problems>,
-    app: &'a OnceCell<App>,
-    drain: watch::Receiver<bool>,
-) -> Result<&'a App, String> {
-    let settings = settings.as_ref().map_err(ToString::to_string)?;
-    app.get_or_try_init(|| async { App::assemble(settings, drain).map_err(|error| error.to_string()) }).await
+/// What a call of the status is answered with: JSON, or a page for whoever looks with a browser. `instance` in the query
+/// chooses one.
+fn status(app: Lazy) -> HttpFunction {
+    Arc::new(move |call| {
+        let app = app.clone();
+        Box::pin(
+            async move { shown(look(&app, call.query.get("instance").map(String::as_str)).await, call.wants_page()) },
+        )
+    })
+}
+
+/// The status, or the HTTP status and the reason why there is none.
+async fn look(app: &Lazy, only: Option<&str>) -> Result<Status, (u16, String)> {
+    let app = app.get().await.map_err(|problem| (500, problem))?;
+    if only.is_some_and(|only| app.jobs().all(|job| job.instance != only)) {
+        return Err((404, "no instance of this name is enabled".to_owned()));
+    }
+    app.status(only).await.map_err(|error| (503, error.told()))
+}
+
+fn shown(found: Result<Status, (u16, String)>, page: bool) -> HttpAnswer {
+    const HTML: &str = "text/html; charset=utf-8";
+    const JSON: &str = "application/json";
+    match (found, page) {
+        (Ok(status), true) => HttpAnswer { status: 200, content_type: HTML, body: status::page(&status) },
+        (Ok(status), false) => HttpAnswer { status: 200, content_type: JSON, body: status.json() },
+        (Err((status, reason)), true) => HttpAnswer { status, content_type: HTML, body: status::trouble(&reason) },
+        (Err((status, reason)), false) => {
+            HttpAnswer { status, content_type: JSON, body: serde_json::json!({ "error": reason }).to_string() }
+        }
+    }
 }
 
 /// What a call of the check is answered with. That something failed is what it was asked for, so the status is 200.

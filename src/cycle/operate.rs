@@ -8,16 +8,19 @@ mod letters;
 mod mapping;
 mod replay;
 mod standstill;
+mod status;
 mod trial;
 mod watermark;
 
 pub use letters::{Letter, dead_letter, dead_letters};
 pub use replay::{Ending, Replayed, replay};
 pub use standstill::{Standstill, pause, resume};
+pub use status::status;
 pub use trial::send_test;
 pub use watermark::{Loss, Moved, Place, move_watermark, place};
 
 use crate::checkpoint::Unreadable;
+use crate::http::chain;
 use crate::source::Source;
 use crate::store::StoreError;
 
@@ -57,5 +60,12 @@ impl OperateError {
             Self::Store(error) => error.hint(),
             _ => None,
         }
+    }
+
+    /// The sentence with its causes and what to do next, on one line.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let hint = self.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{}{hint}", chain(self))
     }
 }

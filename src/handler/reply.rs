@@ -10,6 +10,19 @@ use axum::http::header::{CONNECTION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+/// What every answer to a client says besides its body. It is of this moment, it is what it says it is, its address may
+/// have a key in it that goes to no other site, and a page may do nothing but be looked at.
+const HEADERS: [(&str, &str); 4] = [
+    ("cache-control", "no-store"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'",
+    ),
+];
+
 /// A status and a JSON object.
 pub(super) struct Reply {
     status: StatusCode,
@@ -48,8 +61,23 @@ impl Reply {
     /// read an object through and write its dates anew.
     pub(super) fn answer(answer: &HttpAnswer) -> Self {
         let HttpAnswer { status, content_type, body } = answer;
-        let res = json!({ "statusCode": status, "headers": { "content-type": content_type }, "body": body });
+        let mut headers: serde_json::Map<_, _> =
+            HEADERS.map(|(name, value)| (name.to_owned(), Value::from(value))).into_iter().collect();
+        headers.insert("content-type".to_owned(), Value::from(*content_type));
+        let res = json!({ "statusCode": status, "headers": headers, "body": body });
         Self::new(StatusCode::OK, json!({ "Outputs": { "res": res }, "Logs": [], "ReturnValue": null }))
+    }
+
+    /// The same for a browser that asks without a host.
+    pub(super) fn direct(answer: HttpAnswer) -> Response {
+        let HttpAnswer { status, content_type, body } = answer;
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, [(CONTENT_TYPE, content_type)], HEADERS, body).into_response()
+    }
+
+    pub(super) fn not_this_machine() -> Self {
+        let error = "this is answered to a browser on this machine alone, under 127.0.0.1 or localhost";
+        Self::error(StatusCode::FORBIDDEN, error)
     }
 
     pub(super) fn broken_call() -> Self {

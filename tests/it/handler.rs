@@ -4,7 +4,7 @@ use crate::host::Host;
 use crate::host::verdict::Verdict;
 use crate::host::wire::{BODY_MODES, BodyMode, Call, Wire};
 use darktrace_sentinel::handler::{
-    self, FUNCTION, Functions, HttpAnswer, HttpCall, HttpFunction, Invocation, Poll, Summary,
+    self, Callers, FUNCTION, Functions, HttpAnswer, HttpCall, HttpFunction, HttpRoute, Invocation, Poll, Summary,
 };
 use darktrace_sentinel::instant::Instant;
 use serde_json::{Value, json};
@@ -124,13 +124,14 @@ async fn the_probe_is_answered_at_once_even_while_a_poll_runs() {
 }
 
 /// A function that is called by HTTP and answers with the method and the body of the call.
-fn echoing() -> HttpFunction {
-    Arc::new(|call: HttpCall| {
+fn echoing() -> HttpRoute {
+    let function: HttpFunction = Arc::new(|call: HttpCall| {
         Box::pin(async move {
             assert_ne!(call.body, "panic", "as the call orders");
             HttpAnswer { status: 202, content_type: "text/plain", body: format!("{} {}", call.method, call.body) }
         })
-    })
+    });
+    HttpRoute { name: "Echo", function, callers: Callers::Host }
 }
 
 fn http_call(function: &str, body: &str) -> Call {
@@ -141,7 +142,7 @@ fn http_call(function: &str, body: &str) -> Call {
 #[tokio::test]
 async fn a_call_by_http_is_answered_through_the_output_binding_even_while_a_poll_runs() {
     let slow = Slow::default();
-    let server = Server::of(Functions { poll: slow.poll(), http: vec![("Echo", echoing())] }).await;
+    let server = Server::of(Functions { poll: slow.poll(), http: vec![echoing()] }).await;
     let wire = Arc::new(server.wire);
     let run = tokio::spawn({
         let wire = Arc::clone(&wire);
@@ -151,8 +152,11 @@ async fn a_call_by_http_is_answered_through_the_output_binding_even_while_a_poll
     for mode in BODY_MODES {
         let verdict = wire.invoke(&http_call("Echo", "hello").mode(mode)).await;
         let Verdict::Succeeded { outputs, logs } = verdict else { panic!("{verdict:?}") };
-        let res = json!({ "statusCode": 202, "headers": { "content-type": "text/plain" }, "body": "GET hello" });
-        assert_eq!((&outputs["res"], outputs.len(), logs.len()), (&res, 1, 0));
+        let res = &outputs["res"];
+        assert_eq!((&res["statusCode"], &res["body"]), (&json!(202), &json!("GET hello")));
+        assert_eq!(res["headers"]["content-type"], "text/plain");
+        assert_eq!(res["headers"]["cache-control"], "no-store", "it is of this moment");
+        assert_eq!((outputs.len(), logs.len()), (1, 0));
     }
     assert_eq!(wire.post(&http_call("Other", "hello")).await.status, 404);
     slow.finish();
@@ -162,7 +166,7 @@ async fn a_call_by_http_is_answered_through_the_output_binding_even_while_a_poll
 #[tokio::test]
 async fn a_panic_or_nonsense_in_a_call_by_http_fails_that_call_alone() {
     let poll = polling(|_| async { summary("done") });
-    let server = Server::of(Functions { poll, http: vec![("Echo", echoing())] }).await;
+    let server = Server::of(Functions { poll, http: vec![echoing()] }).await;
     let answer = server.wire.post(&http_call("Echo", "panic")).await;
     assert_eq!(answer.status, 500);
     assert!(answer.object()["error"].as_str().unwrap().contains("panic at"));

@@ -1,6 +1,7 @@
-//! The simulators kept up, for a program or a Functions host that is started by hand.
+//! The simulators kept up with the function app beside them, and for a program or a Functions host that is started by hand.
 
 use super::account::{Course, count};
+use super::function_app::FunctionApp;
 use super::place::short;
 use super::world::World;
 use super::{DemoError, Shape, Verdict, rows, say, while_doing};
@@ -17,6 +18,8 @@ const AGE_OF_EMAIL: i64 = 3 * MINUTE;
 const HISTORY: i64 = 20;
 const NEWS_EVERY: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(500);
+/// The timer of the function app.
+const TICK_EVERY: Duration = Duration::from_secs(15);
 /// For the examples; any free port will do.
 const PORT: u16 = 7072;
 
@@ -32,9 +35,20 @@ pub(super) async fn perform(shape: Shape<'_>) -> Result<Verdict, DemoError> {
          action, or a probe that falls silent or comes back.",
         NEWS_EVERY.as_secs()
     ));
+    let app = FunctionApp::start(&world).await?;
+    say(format_args!(
+        "\nThe function app runs beside them and polls every {} seconds. How it goes:\n\n  {}\n\n\
+         It keeps its position where the settings below say, so that what is started with them goes on from there.",
+        TICK_EVERY.as_secs(),
+        app.status_url()
+    ));
     say(host_settings(&world));
     say(shell_settings(&world));
-    until_interrupted(&world).await?;
+    let ended = tokio::select! {
+        ended = until_interrupted(&world) => ended,
+        ended = keep_ticking(&app) => ended,
+    };
+    ended?;
     rows::keep(&world, &world.tables(&Course::default()))?;
     Ok(Verdict::Sound)
 }
@@ -109,6 +123,15 @@ fn shell_settings(world: &World) -> String {
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/:.,-_=".contains(c);
     if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// What the timer of the host does.
+async fn keep_ticking(app: &FunctionApp) -> Result<(), DemoError> {
+    let mut timer = tokio::time::interval(TICK_EVERY);
+    loop {
+        timer.tick().await;
+        app.tick().await?;
+    }
 }
 
 /// Lets things happen and tells what is stored, until Ctrl-C.

@@ -50,9 +50,14 @@ pub async fn dead_letter(store: &Store, name: &str) -> Result<Option<Bytes>, Ope
     Ok(store.read(name).await?.map(|stored| stored.bytes))
 }
 
+/// The instance and the source that the document of this name is of.
+pub(super) fn belongs_to(name: &str) -> (String, Option<Source>) {
+    let mut parts = name.strip_prefix(PLACE).unwrap_or(name).split('/');
+    (parts.next().unwrap_or_default().to_owned(), parts.next().and_then(Source::named))
+}
+
 fn letter(name: String, document: &[u8]) -> Letter {
-    let mut parts = name[PLACE.len()..].split('/');
-    let (instance, source) = (parts.next().unwrap_or_default().to_owned(), parts.next().and_then(Source::named));
+    let (instance, source) = belongs_to(&name);
     let kept = Kept::read(document);
     let time = |text: Option<&str>| text.and_then(Instant::from_iso);
     Letter {

@@ -1,0 +1,86 @@
+//! What there is to look at, read from the documents of all sources. Nothing is asked of a master or of Azure Monitor,
+//! nothing is written, and no lease is taken: whoever looks disturbs no run.
+
+use super::letters::belongs_to;
+use super::{OperateError, Standstill};
+use crate::cycle::Job;
+use crate::cycle::dead_letter::PLACE;
+use crate::cycle::history::history;
+use crate::cycle::ledger::{Names, Standing};
+use crate::instant::Instant;
+use crate::source::Source;
+use crate::status::{Found, History, Paused, Position, Status};
+use crate::store::Store;
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+
+/// Documents that are read at once.
+const AT_ONCE: usize = 8;
+
+/// Dead letters by instance and source.
+type Letters = BTreeMap<(String, Option<Source>), u64>;
+
+/// The status of `jobs`, which are in the order of the settings, by our clock `now`.
+///
+/// # Errors
+/// When the store cannot be read at all. A checkpoint that cannot be is told of in the status of its source.
+pub async fn status(jobs: &[&Job], store: &Store, now: Instant) -> Result<Status, OperateError> {
+    let mut letters = letters(store).await?;
+    let mut past = BTreeMap::new();
+    for instance in jobs.chunk_by(|a, b| a.instance == b.instance).filter_map(|jobs| jobs.first()) {
+        past.insert(instance.instance.clone(), history(store, &instance.instance).await?);
+    }
+    let mut all = Vec::with_capacity(jobs.len());
+    for jobs in jobs.chunks(AT_ONCE) {
+        all.extend(join_all(jobs.iter().map(|job| found(job, &past, now))).await);
+    }
+    for (found, job) in all.iter_mut().zip(jobs) {
+        found.dead_letters = letters.remove(&(job.instance.clone(), Some(job.source))).unwrap_or(0);
+    }
+    let layout = jobs.first().map_or("", |job| job.layout.name());
+    Ok(Status::new(all, letters.values().sum(), layout, now))
+}
+
+async fn found(job: &Job, past: &BTreeMap<String, History>, now: Instant) -> Found {
+    let (position, paused, problem) = match standing(job, now).await {
+        Ok((position, paused)) => (position, paused, None),
+        Err(error) => (None, None, Some(error.told())),
+    };
+    Found {
+        instance: job.instance.clone(),
+        source: job.source.name(),
+        table: job.source.table(job.layout),
+        position,
+        paused,
+        dead_letters: 0,
+        past: past.get(&job.instance).map(|history| history.of(job.source.name())).unwrap_or_default(),
+        problem,
+    }
+}
+
+async fn standing(job: &Job, now: Instant) -> Result<(Option<Position>, Option<Paused>), OperateError> {
+    let names = Names::polling(&job.instance, job.source);
+    let standing = Standing::read(&job.store, &names, now).await?;
+    let paused = Standstill::of(job).await?.map(|Standstill { since }| Paused { since });
+    let position = standing.map(|standing| {
+        let (position, sweep) = (standing.checkpoint.position, standing.checkpoint.position.sweep);
+        Position {
+            watermark: position.watermark,
+            floor: position.floor,
+            swept: position.swept,
+            sweep_next: sweep.map(|sweep| sweep.next),
+            sweep_until: sweep.map(|sweep| sweep.start),
+            keys: standing.checkpoint.delivered.len(),
+        }
+    });
+    Ok((position, paused))
+}
+
+/// Their names say whose they are, so that none has to be read.
+async fn letters(store: &Store) -> Result<Letters, OperateError> {
+    let mut letters = Letters::new();
+    for name in store.list(PLACE).await? {
+        *letters.entry(belongs_to(&name)).or_default() += 1;
+    }
+    Ok(letters)
+}

@@ -1,0 +1,408 @@
+//! What there is to look at: of each source its state, its position, its last runs and its last day.
+//!
+//! [`History`] is what runs leave behind for it. [`Status`] is put together by `cycle`, which reads the documents; here it
+//! is judged, and printed as JSON or as a [`page`] for a browser. Like a [`Report`](crate::report::Report) it has counts,
+//! times and reasons in it, and nothing of what an alert says.
+
+mod chart;
+mod history;
+mod page;
+
+pub use history::{DAY, History, MOST_RUNS, Past, Run, SPAN_MS, Span};
+pub use page::{page, trouble};
+
+use crate::instant::Instant;
+use serde::Serialize;
+use std::time::Duration;
+
+/// The version of the JSON.
+const SCHEMA: u32 = 1;
+/// A watermark that lies further back is worth a look.
+const LATE: Duration = Duration::from_secs(15 * 60);
+/// Runs that do not come for so long are missing, unless the schedule has longer pauses.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
+/// So many pauses without a run are no accident.
+const MISSED: u32 = 3;
+
+/// Everything at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    schema: u32,
+    /// Our clock.
+    #[serde(with = "moment")]
+    at: Instant,
+    version: &'static str,
+    layout: &'static str,
+    /// The worst of what the sources are in.
+    verdict: Verdict,
+    /// Every enabled instance, in the order of the settings.
+    instances: Vec<Instance>,
+    /// Dead letters of instances and sources that are not polled.
+    other_dead_letters: u64,
+}
+
+/// One master.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Instance {
+    instance: String,
+    sources: Vec<SourceStatus>,
+}
+
+/// One source of one master, as it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The name of the instance in the settings.
+    pub instance: String,
+    /// The name of the source.
+    pub source: &'static str,
+    /// The table of its rows.
+    pub table: &'static str,
+    /// Where reading stands; absent before the first run has ended.
+    pub position: Option<Position>,
+    /// An operator has it stand still.
+    pub paused: Option<Paused>,
+    /// Records that wait as dead letters.
+    pub dead_letters: u64,
+    /// What runs left behind.
+    pub past: Past,
+    /// What could not be read, and what to do about it.
+    pub problem: Option<String>,
+}
+
+/// A source stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paused {
+    /// Since when, where that is known.
+    pub since: Option<Instant>,
+}
+
+/// Where reading stands, by the appliance's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    /// Everything up to here was delivered, as far as it was visible.
+    #[serde(with = "moment")]
+    pub watermark: Instant,
+    /// What was delivered before it is no longer known.
+    #[serde(with = "moment")]
+    pub floor: Instant,
+    /// The begin of the last sweep that came to its end.
+    #[serde(with = "moment")]
+    pub swept: Instant,
+    /// What the sweep in progress asks for next.
+    #[serde(with = "moment::option")]
+    pub sweep_next: Option<Instant>,
+    /// Up to where it goes: its own begin.
+    #[serde(with = "moment::option")]
+    pub sweep_until: Option<Instant>,
+    /// How many delivered records are known.
+    pub keys: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SourceStatus {
+    source: &'static str,
+    table: &'static str,
+    state: State,
+    /// What an operator should know, and what to do; empty when all is well.
+    advice: String,
+    #[serde(with = "moment::option")]
+    last_success: Option<Instant>,
+    lag_seconds: Option<u64>,
+    position: Option<Position>,
+    dead_letters: u64,
+    last_day: Span,
+    runs: Vec<Run>,
+    history: Vec<Span>,
+}
+
+/// What a source is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum State {
+    /// Its last run did what it should.
+    Ok,
+    /// An operator paused it.
+    Paused,
+    /// No run of it has ended yet.
+    Waiting,
+    /// It works off a backlog, or lags.
+    Late,
+    /// The master does not give it.
+    Unavailable,
+    /// Runs no longer come.
+    Silent,
+    /// Its last run failed.
+    Failing,
+}
+
+/// What it comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// Nothing to do.
+    Ok,
+    /// Something is worth a look.
+    Attention,
+    /// Something fails, and alerts do not arrive.
+    Failing,
+}
+
+impl Status {
+    /// Judges what was found, by our clock `now`. `found` is in the order of the settings, the sources of an instance
+    /// together; `other_dead_letters` belong to none of them.
+    #[must_use]
+    pub fn new(found: Vec<Found>, other_dead_letters: u64, layout: &'static str, now: Instant) -> Self {
+        let mut instances: Vec<Instance> = Vec::new();
+        for found in found {
+            let name = found.instance.clone();
+            let source = SourceStatus::of(found, now);
+            match instances.last_mut().filter(|last| last.instance == name) {
+                Some(last) => last.sources.push(source),
+                None => instances.push(Instance { instance: name, sources: vec![source] }),
+            }
+        }
+        let sources = instances.iter().flat_map(|instance| &instance.sources);
+        let others = if other_dead_letters > 0 { Verdict::Attention } else { Verdict::Ok };
+        let verdict = sources.map(SourceStatus::verdict).fold(others, Verdict::max);
+        Self {
+            schema: SCHEMA,
+            at: now,
+            version: env!("CARGO_PKG_VERSION"),
+            layout,
+            verdict,
+            instances,
+            other_dead_letters,
+        }
+    }
+
+    /// For machines.
+    #[must_use]
+    pub fn json(&self) -> String {
+        // Strings, numbers and lists of them always serialise.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What it comes to.
+    #[must_use]
+    pub const fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+}
+
+impl SourceStatus {
+    fn of(found: Found, now: Instant) -> Self {
+        let (state, advice) = judge(&found, now);
+        let Found { source, table, position, dead_letters, past, .. } = found;
+        let last_day = past.day(now);
+        let lag_seconds = past.runs.first().and_then(|run| run.lag_seconds);
+        let Past { last_success, runs, spans } = past;
+        let history = spans.into_iter().filter(|span| now.since(span.at) < DAY).collect();
+        Self {
+            source,
+            table,
+            state,
+            advice,
+            last_success,
+            lag_seconds,
+            position,
+            dead_letters,
+            last_day,
+            runs,
+            history,
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        match self.state {
+            State::Failing | State::Silent => Verdict::Failing,
+            State::Waiting | State::Late | State::Unavailable => Verdict::Attention,
+            State::Ok | State::Paused => {
+                let warned = self.runs.first().is_some_and(|run| !run.warnings.is_empty());
+                if warned || self.dead_letters > 0 { Verdict::Attention } else { Verdict::Ok }
+            }
+        }
+    }
+}
+
+/// What a source is in, and what an operator should know of it.
+fn judge(found: &Found, now: Instant) -> (State, String) {
+    if let Some(problem) = &found.problem {
+        return (State::Failing, problem.clone());
+    }
+    if let Some(Paused { since }) = found.paused {
+        let since = since.map(|since| format!(" since {}", since.rfc3339())).unwrap_or_default();
+        return (State::Paused, format!("an operator paused it{since}; resume lets it go on from where it stands"));
+    }
+    let Some(last) = found.past.runs.first() else {
+        return (State::Waiting, "no run of it has ended yet; the timer of DarktracePoll starts one".to_owned());
+    };
+    if now.since(last.finished) > patience(&found.past) {
+        let told = "has the function app stopped, or is the timer of DarktracePoll disabled?";
+        return (State::Silent, format!("no run has ended since {}; {told}", last.finished.rfc3339()));
+    }
+    if last.failed {
+        return (State::Failing, last.message.clone());
+    }
+    if last.status == UNAVAILABLE {
+        return (State::Unavailable, last.message.clone());
+    }
+    if last.catching_up || last.lag_seconds.is_some_and(|lag| lag > LATE.as_secs()) {
+        let told = "it works off a backlog; every run goes on, and the newest hour comes first";
+        return (State::Late, if last.message.is_empty() { told.to_owned() } else { last.message.clone() });
+    }
+    (State::Ok, last.message.clone())
+}
+
+/// The word of the health row for what a master does not give.
+const UNAVAILABLE: &str = "Unavailable";
+
+/// How long no run may end before runs are missing: what the last runs' distance allows, whatever the schedule is.
+fn patience(past: &Past) -> Duration {
+    let pause = match past.runs.as_slice() {
+        [last, before, ..] => last.started.since(before.started),
+        _ => Duration::ZERO,
+    };
+    (pause * MISSED).max(SILENCE)
+}
+
+/// Times as text in documents. One that cannot be read is the epoch, or absent.
+mod moment {
+    use crate::instant::Instant;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    pub(super) fn serialize<S: Serializer>(at: &Instant, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&at.rfc3339())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Instant, D::Error> {
+        Ok(Instant::from_iso(&String::deserialize(deserializer)?).unwrap_or_default())
+    }
+
+    pub(super) mod option {
+        use crate::instant::Instant;
+        use serde::{Deserialize, Deserializer, Serializer};
+
+        #[expect(clippy::ref_option, reason = "serde hands a reference")]
+        pub(in crate::status) fn serialize<S: Serializer>(
+            at: &Option<Instant>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match at {
+                Some(at) => serializer.serialize_str(&at.rfc3339()),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub(in crate::status) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Instant>, D::Error> {
+            Ok(Option::<String>::deserialize(deserializer)?.as_deref().and_then(Instant::from_iso))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Failure, FailureClass, Outcome, Phase, Report};
+    use crate::source::Source;
+
+    const NOW: Instant = Instant(1_767_270_840_000);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn report(at: Instant) -> Report {
+        Report::begin("hq", Source::ModelAlerts, "run", at)
+    }
+
+    fn failure(message: &str) -> Failure {
+        Failure { class: FailureClass::Configuration, phase: Phase::Fetch, status: None, message: message.to_owned() }
+    }
+
+    fn found(reports: impl IntoIterator<Item = Report>) -> Found {
+        let mut history = History::default();
+        reports.into_iter().for_each(|report| history.note(&report));
+        let past = history.of(Source::ModelAlerts.name());
+        Found { instance: "hq".to_owned(), source: Source::ModelAlerts.name(), past, ..Found::default() }
+    }
+
+    fn state(found: &Found) -> State {
+        judge(found, NOW).0
+    }
+
+    fn verdict(found: Found) -> Verdict {
+        Status::new(vec![found], 0, "legacy", NOW).verdict()
+    }
+
+    #[test]
+    fn a_source_is_in_what_its_last_run_left_it_in() {
+        let with = |outcome| found([report(NOW - MINUTE * 5), Report { outcome, ..report(NOW - MINUTE) }]);
+        assert_eq!(judge(&with(Outcome::Complete), NOW), (State::Ok, String::new()));
+        let failing = judge(&with(Outcome::Failed(failure("give it the role"))), NOW);
+        assert_eq!(failing, (State::Failing, "give it the role".to_owned()));
+        let unavailable = judge(&with(Outcome::Unavailable(failure("give it the permission"))), NOW);
+        assert_eq!(unavailable, (State::Unavailable, "give it the permission".to_owned()));
+        assert_eq!(state(&found([])), State::Waiting);
+        let late = Report { lag: Some(LATE + MINUTE), ..report(NOW) };
+        assert_eq!(state(&found([late])), State::Late);
+        assert_eq!(state(&found([Report { catching_up: true, ..report(NOW) }])), State::Late);
+    }
+
+    #[test]
+    fn runs_that_stop_coming_are_silence_at_whatever_pace_they_came() {
+        let at = |minutes: u32| report(NOW - MINUTE * minutes);
+        assert_eq!(state(&found([at(20), at(15)])), State::Ok);
+        assert_eq!(state(&found([at(21), at(16)])), State::Silent);
+        assert_eq!(state(&found([at(121), at(61)])), State::Ok, "a timer of an hour");
+        assert_eq!(state(&found([at(242), at(182)])), State::Silent);
+        let (_, advice) = judge(&found([at(21), at(16)]), NOW);
+        assert!(advice.contains("2026-01-01T12:18:00.000Z") && advice.contains("DarktracePoll"), "{advice}");
+    }
+
+    #[test]
+    fn a_pause_is_no_failure_and_what_cannot_be_read_is_one() {
+        let broken = Report { outcome: Outcome::Failed(failure("x")), ..report(NOW) };
+        let paused = Found { paused: Some(Paused { since: Some(NOW) }), ..found([broken]) };
+        assert_eq!(state(&paused), State::Paused);
+        assert_eq!(verdict(paused), Verdict::Ok);
+        let unread = Found { problem: Some("the checkpoint is damaged".to_owned()), ..found([report(NOW)]) };
+        assert_eq!(verdict(unread), Verdict::Failing);
+    }
+
+    #[test]
+    fn the_verdict_is_the_worst_of_all() {
+        assert_eq!(verdict(found([report(NOW)])), Verdict::Ok);
+        assert_eq!(verdict(Found { dead_letters: 1, ..found([report(NOW)]) }), Verdict::Attention);
+        let warned = Report { warnings: vec!["the clocks differ".to_owned()], ..report(NOW) };
+        assert_eq!(verdict(found([warned])), Verdict::Attention);
+        let broken = found([Report { outcome: Outcome::Failed(failure("x")), ..report(NOW) }]);
+        let all = vec![found([report(NOW)]), broken, found([])];
+        assert_eq!(Status::new(all, 0, "legacy", NOW).verdict(), Verdict::Failing);
+        assert_eq!(Status::new(vec![], 1, "legacy", NOW).verdict(), Verdict::Attention, "letters of a source that was");
+    }
+
+    #[test]
+    fn sources_are_told_by_instance_with_times_that_can_be_read() {
+        let position = Position {
+            watermark: NOW,
+            floor: NOW - DAY,
+            swept: NOW - MINUTE,
+            sweep_next: Some(NOW - MINUTE * 2),
+            sweep_until: Some(NOW),
+            keys: 7,
+        };
+        let two = [("hq", Some(position)), ("hq", None), ("plant", None)];
+        let two = two.map(|(name, position)| Found { instance: name.to_owned(), position, ..found([report(NOW)]) });
+        let told: serde_json::Value = serde_json::from_str(&Status::new(two.into(), 2, "legacy", NOW).json()).unwrap();
+        let names: Vec<_> = told["instances"].as_array().unwrap().iter().map(|i| &i["instance"]).collect();
+        assert_eq!(names, ["hq", "plant"]);
+        let source = &told["instances"][0]["sources"][0];
+        assert_eq!((&source["state"], &source["position"]["keys"]), (&"ok".into(), &7.into()));
+        assert_eq!(source["position"]["sweepNext"], "2026-01-01T12:32:00.000Z");
+        assert_eq!((&told["verdict"], &told["otherDeadLetters"]), (&"attention".into(), &2.into()));
+    }
+}
