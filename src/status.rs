@@ -129,7 +129,7 @@ enum State {
     Paused,
     /// No run of it has ended yet.
     Waiting,
-    /// It works off a backlog, or lags.
+    /// Its watermark lags.
     Late,
     /// The master does not give it.
     Unavailable,
@@ -250,7 +250,7 @@ fn judge(found: &Found, now: Instant) -> (State, String) {
     if last.status == UNAVAILABLE {
         return (State::Unavailable, last.message.clone());
     }
-    if last.catching_up || last.lag_seconds.is_some_and(|lag| lag > LATE.as_secs()) {
+    if last.lag_seconds.is_some_and(|lag| lag > LATE.as_secs()) {
         let told = "it works off a backlog; every run goes on, and the newest hour comes first";
         return (State::Late, if last.message.is_empty() { told.to_owned() } else { last.message.clone() });
     }
@@ -349,7 +349,8 @@ mod tests {
         assert_eq!(state(&found([])), State::Waiting);
         let late = Report { lag: Some(LATE + MINUTE), ..report(NOW) };
         assert_eq!(state(&found([late])), State::Late);
-        assert_eq!(state(&found([Report { catching_up: true, ..report(NOW) }])), State::Late);
+        let caught_up = Report { catching_up: true, lag: Some(Duration::ZERO), ..report(NOW) };
+        assert_eq!(state(&found([caught_up])), State::Ok, "the backlog is worked off");
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod rows;
 mod serve;
 mod settings;
 mod signature;
+mod status;
 mod store;
 mod system_status;
 mod tables;
