@@ -31,7 +31,7 @@ impl World {
     }
 
     /// Everything that is stored, locks aside.
-    async fn everything(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) async fn everything(&self) -> BTreeMap<String, Vec<u8>> {
         let store = self.store();
         let mut documents = BTreeMap::new();
         for name in store.list("").await.unwrap() {

@@ -16,7 +16,6 @@ use darktrace_sentinel::sim::appliance::Fault;
 use darktrace_sentinel::sim::ingestion::Modes;
 use darktrace_sentinel::source::Source;
 use darktrace_sentinel::status::{History, MOST_RUNS};
-use darktrace_sentinel::store::Store;
 use serde_json::{Value, json};
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -187,7 +186,7 @@ async fn a_store_that_cannot_be_read_is_said_and_one_checkpoint_that_cannot_is_i
     let found = told(&host).await;
     assert_eq!((&of(&found, 0)["state"], &of(&found, 1)["state"]), (&json!("ok"), &json!("failing")));
     assert!(of(&found, 1)["advice"].as_str().unwrap().contains("a run has to mend it"), "{found}");
-    world.set("AzureWebJobsStorage", &crate::azurite::connection_string().replace("AccountKey=", "AccountKey=AAAA"));
+    world.set("AzureWebJobsStorage", "UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://127.0.0.1:9");
     let refused = world.app().start().await;
     let shown = ask(&refused, "*/*", &json!({})).await;
     assert_eq!(shown.status, 503);
@@ -199,6 +198,10 @@ async fn a_look_waits_for_no_run_asks_no_master_and_writes_nothing() {
     let world = World::on_azurite().await;
     let host = world.app().start().await;
     host.wire.invoke(&tick()).await;
+    let seen = || (world.appliance.seen().len(), world.ingestion.posts().len(), world.identity.seen().len());
+    let before = (seen(), world.everything().await);
+    assert_eq!(of(&told(&host).await, 0)["state"], "ok");
+    assert!(before == (seen(), world.everything().await), "nothing was asked and nothing written");
     world.appliance.issue_alert(created(now_ms() - MINUTE));
     world.ingestion.set_modes(Modes { pause_after_rows: Some(0), ..Modes::default() });
     let wire = std::sync::Arc::clone(&host.wire);
@@ -206,14 +209,9 @@ async fn a_look_waits_for_no_run_asks_no_master_and_writes_nothing() {
     while !world.ingestion.posts().iter().any(|post| post.rows > 0 && post.status == 0) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    let seen = (world.appliance.seen().len(), world.ingestion.posts().len(), world.identity.seen().len());
     assert_eq!(of(&told(&host).await, 0)["state"], "ok");
-    assert_eq!(seen, (world.appliance.seen().len(), world.ingestion.posts().len(), world.identity.seen().len()));
     world.ingestion.set_modes(Modes::default());
     assert!(matches!(run.await.unwrap(), Verdict::Succeeded { .. }));
-    let kept = Store::read(&world.store(), "history/default.json").await.unwrap().unwrap();
-    told(&host).await;
-    assert_eq!(world.store().read("history/default.json").await.unwrap().unwrap().etag, kept.etag);
 }
 
 #[tokio::test]
