@@ -98,10 +98,10 @@ fn overview(instances: &[Instance]) -> Markup {
             table class="overview" {
                 @for instance in instances {
                     tr {
-                        th scope="row" { a href=(format!("#{}", instance.instance)) { (instance.instance) } }
+                        th scope="row" { a href=(format!("#{}", instance.instance)) { (instance.instance) } " " }
                         td {
                             @for source in &instance.sources {
-                                span class=(format!("pill {}", tone(source.verdict()))) { (source.source) " " (word(source.state)) }
+                                span class=(format!("pill {}", tone(source.verdict()))) { (source.source) " " (word(source.state)) } " "
                             }
                         }
                     }

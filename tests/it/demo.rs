@@ -21,7 +21,7 @@ const HEALTH: &str = "DarktraceConnectorHealth_CL";
 /// A line that does not come within this time does not come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.arg("demo").args(arguments).env_clear().kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -364,7 +364,7 @@ async fn a_layout_that_does_not_exist_is_wrong_usage() {
 }
 
 /// Reads up to the line that begins with `begin`, that line included.
-async fn read_until(lines: &mut Lines<BufReader<ChildStdout>>, begin: &str) -> Vec<String> {
+pub(crate) async fn read_until(lines: &mut Lines<BufReader<ChildStdout>>, begin: &str) -> Vec<String> {
     let mut read = Vec::new();
     let all = async {
         while let Some(line) = lines.next_line().await.unwrap() {
@@ -380,7 +380,7 @@ async fn read_until(lines: &mut Lines<BufReader<ChildStdout>>, begin: &str) -> V
     read
 }
 
-async fn interrupt(child: &mut Child) -> Option<i32> {
+pub(crate) async fn interrupt(child: &mut Child) -> Option<i32> {
     let id = child.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap().code()
