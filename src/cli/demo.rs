@@ -68,7 +68,9 @@ pub(super) struct Options {
     /// the newest record of the file is three minutes old. Every other byte of a record is served as it was recorded.
     #[arg(long, value_name = "DIR", verbatim_doc_comment)]
     replay: Option<PathBuf>,
-    /// Keep the simulators up until Ctrl-C, and print the settings for `func start`, `serve` and `poll`
+    /// Keep the simulators up until Ctrl-C, with the function app and its status page
+    ///
+    /// Prints the address of the page, and the settings with which `func start`, `serve` and `poll` find the simulators.
     #[arg(long, conflicts_with = "replay")]
     serve: bool,
 }
