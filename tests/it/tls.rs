@@ -31,7 +31,7 @@ pub(crate) struct Identity {
     key: KeyPair,
 }
 
-fn params(names: &[&str]) -> CertificateParams {
+pub(crate) fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     CertificateParams::new(names).unwrap()
 }
@@ -58,12 +58,12 @@ pub(crate) fn openssl_like() -> Identity {
     self_signed(&params)
 }
 
-fn self_signed(params: &CertificateParams) -> Identity {
+pub(crate) fn self_signed(params: &CertificateParams) -> Identity {
     let key = KeyPair::generate().unwrap();
     Identity { certificate: params.self_signed(&key).unwrap().der().clone(), key }
 }
 
-fn expired(mut params: CertificateParams) -> CertificateParams {
+pub(crate) fn expired(mut params: CertificateParams) -> CertificateParams {
     params.not_after = rcgen::date_time_ymd(2020, 1, 1);
     params
 }
