@@ -170,8 +170,8 @@ fn in_words(error: &rustls::Error) -> String {
             "it is not valid yet, or this machine's clock is behind"
         }
         CertificateError::UnknownIssuer => "its authority is not one of those that are trusted here",
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "it is not made out to the name in DARKTRACE_HOST"
+        CertificateError::NotValidForNameContext { expected, .. } => {
+            return format!("it is not made out to {}, the name in DARKTRACE_HOST", expected.to_str());
         }
         CertificateError::Revoked => "its authority has revoked it",
         CertificateError::Other(other) if is_an_authoritys(other) => {

@@ -147,8 +147,19 @@ fn every_block_is_either_said_by_the_program_or_said_to_be_somebody_elses() {
 }
 
 #[test]
+fn the_contents_of_the_page_name_every_section_in_order() {
+    let page = read(PAGES[0]);
+    let headings: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let before = page.lines().take_while(|line| !line.starts_with("## "));
+    let contents: Vec<&str> =
+        before.filter_map(|line| line.split_once(". [")?.1.split_once("](#").map(|(heading, _)| heading)).collect();
+    assert_eq!(contents, headings);
+    assert!(headings.len() > 20);
+}
+
+#[test]
 fn every_block_has_a_provocation() {
-    let code = crate::architecture::documents::everything(&["tests/it/quotes"]);
+    let code = crate::architecture::documents::everything(&["tests/it/quotes"]).replace(char::is_whitespace, "");
     for page in PAGES {
         for name in names_in(&read(page)) {
             assert!(code.contains(&format!("said(\"{name}\"")), "nothing provokes {name}, which {page} quotes");

@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
 /// A certificate and its key.
 pub(crate) struct Identity {
@@ -36,7 +36,7 @@ pub(crate) fn params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names).unwrap()
 }
 
-fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     let mut params = params(&[]);
     params.distinguished_name.push(DnType::CommonName, "A private authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -45,7 +45,7 @@ fn authority() -> Authority {
 }
 
 /// A certificate of `authority`.
-fn issued(authority: &Authority, params: &CertificateParams) -> Identity {
+pub(crate) fn issued(authority: &Authority, params: &CertificateParams) -> Identity {
     let key = KeyPair::generate().unwrap();
     Identity { certificate: params.signed_by(&key, authority).unwrap().der().clone(), key }
 }

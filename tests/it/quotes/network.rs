@@ -2,12 +2,13 @@
 
 use super::said;
 use crate::host::process::free_port;
-use crate::tls::{expired, openssl_like, params, self_signed};
+use crate::tls::{authority, expired, issued, openssl_like, params, self_signed};
 use crate::world::World;
 use azure_core::time::{Duration, OffsetDateTime};
 use darktrace_sentinel::darktrace::{AskError, Fault};
 use darktrace_sentinel::http::FIRST_BYTE;
 use darktrace_sentinel::sim::appliance;
+use rcgen::{CertificateParams, DnType};
 
 /// A world whose master is said to be there.
 async fn at(host: &str) -> World {
@@ -47,12 +48,34 @@ async fn an_answer_that_breaks_off() {
     said("torn", &[line, row]);
 }
 
+/// A certificate that is made out to the master.
+fn named() -> CertificateParams {
+    let mut params = params(&["localhost"]);
+    params.distinguished_name.push(DnType::CommonName, "darktrace");
+    params
+}
+
 #[tokio::test]
 async fn a_certificate_of_its_own() {
     let mut world = World::secured(&openssl_like()).await;
     world.set("DARKTRACE_SOURCES", "model-alerts");
     let [line, row] = world.polled().await;
     said("certificate", &[line, row, world.finding("TLS").await]);
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_name_or_an_authority_that_nobody_here_knows() {
+    for (names, pem) in [(["darktrace.example"], true), (["localhost"], false)] {
+        let authority = authority();
+        let mut world = World::secured(&issued(&authority, &params(&names))).await;
+        world.set("DARKTRACE_SOURCES", "model-alerts");
+        world.set("DARKTRACE_CA_PEM", &if pem { authority.pem() } else { String::new() });
+        let [line, _] = world.polled().await;
+        match pem {
+            true => said("certificate-name", &[line.replace("localhost", "<address>")]),
+            false => said("certificate-authority", &[line]),
+        }
+    }
 }
 
 #[tokio::test]
@@ -68,14 +91,14 @@ async fn a_certificate_that_was_changed() {
 
 #[tokio::test]
 async fn a_certificate_that_has_expired() {
-    let mut world = World::secured(&self_signed(&expired(params(&["localhost"])))).await;
+    let mut world = World::secured(&self_signed(&expired(named()))).await;
     world.set("DARKTRACE_SOURCES", "model-alerts");
     said("certificate-expired", &[world.finding("TLS").await]);
 }
 
 #[tokio::test]
 async fn a_certificate_that_ends_soon() {
-    let mut params = params(&["localhost"]);
+    let mut params = named();
     params.not_after = OffsetDateTime::now_utc() + Duration::days(20);
     let identity = self_signed(&params);
     let mut world = World::secured(&identity).await;

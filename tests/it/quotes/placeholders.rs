@@ -5,12 +5,13 @@ type Shape = fn(&str) -> Option<usize>;
 
 /// Each kind of text that varies, told by its shape, and the name that a page shows for it. The order counts: a time holds
 /// numbers, an address a port.
-const SHAPES: [(Shape, &str); 7] = [
+const SHAPES: [(Shape, &str); 8] = [
     (time, "<time>"),
     (date, "<date>"),
     (uuid, "<uuid>"),
     (rule, "<rule>"),
     (hash, "<sha256>"),
+    (key, "<key>"),
     (base64, "<sha256>"),
     (directory, "<directory>"),
 ];
@@ -64,9 +65,14 @@ fn rule(text: &str) -> Option<usize> {
     like(text, &format!("dcr-{}", "f".repeat(32)))
 }
 
-/// The SHA-256 of a certificate, or the key of an event, which has half as many digits.
+/// The SHA-256 of a certificate or of its key.
 fn hash(text: &str) -> Option<usize> {
-    like(text, &"f".repeat(64)).or_else(|| like(text, &"f".repeat(32)))
+    like(text, &"f".repeat(64))
+}
+
+/// An `EventKey`.
+fn key(text: &str) -> Option<usize> {
+    like(text, &"f".repeat(32))
 }
 
 /// 32 bytes in base64.
@@ -92,7 +98,9 @@ fn addresses(text: &str) -> String {
         let port = part.strip_prefix(':').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
         told.push_str(port.unwrap_or(part));
     }
-    told.replace("[::1]", "<address>").replace("darktrace.invalid", "darktrace.example.com")
+    told.replace("http://<address>/devstoreaccount1", "https://<account>.blob.core.windows.net")
+        .replace("[::1]", "<address>")
+        .replace("darktrace.invalid", "darktrace.example.com")
 }
 
 /// What the system says of a name that it does not know, which depends on its network.
@@ -143,6 +151,7 @@ fn what_varies_has_a_name_and_all_else_stays() {
         ("http://127.0.0.1:4711/a is 127.0.0.1", "http://<address>/a is <address>"),
         ("the clock is 40 min 1 s ahead of ours", "the clock is <minutes> min <seconds> s ahead of ours"),
         ("dcr-0123456789abcdef0123456789abcdef (404)", "<rule> (404)"),
+        ("http://127.0.0.1:4711/devstoreaccount1/c", "https://<account>.blob.core.windows.net/c"),
         ("fetched 3, within 30 minutes", "fetched 3, within 30 minutes"),
     ] {
         assert_eq!(normalised(text), told);
