@@ -90,13 +90,6 @@ fn read(page: &str) -> String {
 }
 
 impl World {
-    /// A world that polls model alerts alone, so that there is one line for each run.
-    async fn of_alerts() -> Self {
-        let mut world = Self::new().await;
-        world.set("DARKTRACE_SOURCES", "model-alerts");
-        world
-    }
-
     /// One poll of model alerts: its line in the log, and what the health row tells beside it.
     async fn polled(&self) -> [String; 2] {
         let run = self.poll().await;

@@ -15,7 +15,7 @@ const POISON: &str = "P0ISON-7f3a";
 
 /// A world of model alerts with one alert to post.
 async fn with_an_alert() -> World {
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     world.appliance.issue_alert(created(now_ms() - MINUTE));
     world
 }
@@ -54,7 +54,7 @@ async fn a_role_that_does_not_count_yet_and_a_rule_of_another_endpoint() {
 async fn refused_because(reason: &str) -> String {
     let body = format!(r#"{{"error":{{"code":"OperationFailed","message":"AccessGranted: False, {reason}"}}}}"#);
     let refusing = Canned::new(403, &[("content-type", "application/json")], body).await;
-    let mut world = World::of_alerts().await;
+    let mut world = World::of_model_alerts().await;
     world.set("DATA_COLLECTION_ENDPOINT", &refusing.base_url);
     world.finding(STREAM).await
 }
@@ -88,7 +88,7 @@ async fn an_endpoint_that_throttles_fails_or_is_silent() {
     world.set("DATA_COLLECTION_ENDPOINT", &down.base_url);
     said("azure-503", &[world.poll().await.line_with("ERROR darktrace default")]);
 
-    let mut world = World::of_alerts().await;
+    let mut world = World::of_model_alerts().await;
     world.set("DATA_COLLECTION_ENDPOINT", &format!("http://127.0.0.1:{}", crate::host::process::free_port()));
     said("endpoint", &[world.finding("data collection endpoint").await]);
 }
@@ -103,7 +103,7 @@ async fn an_identity_that_gets_no_token() {
 
 /// A world that has such alerts and whose endpoint refuses them for good.
 async fn poisoned(alerts: usize) -> World {
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     for _ in 0..alerts {
         let message = Some(POISON.to_owned());
         world.appliance.issue_alert(AlertSpec { message, ..created(now_ms() - MINUTE) });
@@ -137,7 +137,7 @@ fn by_letter(line: &str) -> String {
 
 #[tokio::test]
 async fn a_secret_that_cannot_be_read() {
-    let mut world = World::of_alerts().await;
+    let mut world = World::of_model_alerts().await;
     world.set("DARKTRACE_PRIVATE_TOKEN", "");
     world.set("DARKTRACE_PRIVATE_TOKEN_URI", &format!("{}/secrets/missing", world.identity.base_url()));
     let [line, row] = world.polled().await;
@@ -157,7 +157,7 @@ async fn a_secret_that_cannot_be_read() {
 
 #[tokio::test]
 async fn rows_of_a_test() {
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     let run = world.run_well(&["send-test"]).await;
     said("send-test", &answer(&run));
 }

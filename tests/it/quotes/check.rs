@@ -7,7 +7,7 @@ use darktrace_sentinel::sim::appliance::Modes;
 
 #[tokio::test]
 async fn a_check_that_finds_something() {
-    let mut world = World::of_alerts().await;
+    let mut world = World::of_model_alerts().await;
     world.set("DARKTRACE_SOURCES", "model-alerts,email");
     world.appliance.set_modes(Modes { forbidden: vec!["/agemail".to_owned()], ..Modes::default() });
     let run = world.run(&["check"]).await;

@@ -12,20 +12,20 @@ const OFTEN: usize = 100;
 
 /// A world of model alerts whose master does this to every request.
 async fn with(fault: Fault) -> World {
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     world.appliance.fail_next(fault, OFTEN);
     world
 }
 
 async fn with_modes(modes: Modes) -> World {
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     world.appliance.set_modes(modes);
     world
 }
 
 #[tokio::test]
 async fn a_wrong_token() {
-    let mut world = World::of_alerts().await;
+    let mut world = World::of_model_alerts().await;
     world.set("DARKTRACE_PRIVATE_TOKEN", "of-another-pair");
     let [line, row] = world.polled().await;
     said("signature", &[line, row, world.finding("signature").await]);
@@ -37,14 +37,14 @@ async fn a_wrong_token() {
 
 #[tokio::test]
 async fn a_missing_permission() {
-    let mut world = World::of_alerts().await;
+    let mut world = World::of_model_alerts().await;
     world.set("DARKTRACE_SOURCES", "model-alerts,email");
     world.appliance.set_modes(Modes { forbidden: vec!["/agemail".to_owned()], ..Modes::default() });
     let run = world.poll_well().await;
     let finding = world.finding("permission of email").await;
     said("permission", &[line_of(&run, Source::Email), &world.health_row(Source::Email), &finding]);
 
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     world.poll_well().await;
     world.appliance.set_modes(Modes { forbidden: vec!["/modelbreaches".to_owned()], ..Modes::default() });
     let [line, row] = world.polled().await;
@@ -70,7 +70,7 @@ async fn a_page_of_somebody_else() {
     said("web-page", &[line, row]);
 
     let elsewhere = Canned::new(302, &[("location", "https://portal.example.com/")], "").await;
-    let mut world = World::of_alerts().await;
+    let mut world = World::of_model_alerts().await;
     world.set("DARKTRACE_HOST", &elsewhere.base_url);
     let [line, row] = world.polled().await;
     said("redirect", &[line, row]);

@@ -12,7 +12,7 @@ use rcgen::{CertificateParams, DnType};
 
 /// A world whose master is said to be there.
 async fn at(host: &str) -> World {
-    let mut world = World::of_alerts().await;
+    let mut world = World::of_model_alerts().await;
     world.set("DARKTRACE_HOST", host);
     world
 }
@@ -42,7 +42,7 @@ fn an_answer_that_does_not_come() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off() {
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     world.appliance.fail_next(appliance::Fault::WrongLength, 100);
     let [line, row] = world.polled().await;
     said("torn", &[line, row]);

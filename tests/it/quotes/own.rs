@@ -30,11 +30,11 @@ async fn serve_by_hand() {
 
 #[tokio::test]
 async fn a_run_in_which_there_is_nothing() {
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     let [line, row] = world.polled().await;
     said("nothing-new", &[line, row]);
 
-    let mut world = World::of_alerts().await;
+    let mut world = World::of_model_alerts().await;
     for _ in 0..3 {
         world.appliance.issue_alert(created(now_ms() - MINUTE));
     }
@@ -45,7 +45,7 @@ async fn a_run_in_which_there_is_nothing() {
 
 #[tokio::test]
 async fn a_run_that_ends_early() {
-    let mut world = World::of_alerts().await;
+    let mut world = World::of_model_alerts().await;
     world.poll_well().await;
     world.pause_since(Source::ModelAlerts, now_ms() - 7 * 24 * HOUR).await;
     world.appliance.set_modes(Modes { page_delay_ms: 700, ..Modes::default() });
@@ -56,7 +56,7 @@ async fn a_run_that_ends_early() {
 
 #[tokio::test]
 async fn a_source_that_an_operator_paused() {
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     world.poll_well().await;
     world.run_well(&["pause", "--instance", "default"]).await;
     let [line, row] = world.polled().await;

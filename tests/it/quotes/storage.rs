@@ -21,7 +21,7 @@ async fn an_account_that_refuses() {
 
 #[tokio::test]
 async fn a_directory_that_cannot_be_written_to() {
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     spoil_writes(&world);
     let [line, row] = world.polled().await;
     said("storage-directory", &[line, row]);
@@ -29,7 +29,7 @@ async fn a_directory_that_cannot_be_written_to() {
 
 #[tokio::test]
 async fn a_position_that_is_lost_or_damaged() {
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     world.poll_well().await;
     world.lose(&state(Source::ModelAlerts));
     said("checkpoint-missing", &[world.poll_well().await.line_with("WARN darktrace")]);
@@ -50,7 +50,7 @@ async fn a_position_that_is_lost_or_damaged() {
 
 #[tokio::test]
 async fn two_runs_at_once() {
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     world.poll_well().await;
     world.appliance.issue_alert(created(now_ms() - MINUTE));
     world.ingestion.fail_next_on(ALERTS, Fault::LatencyMs(1_500), 1);
@@ -63,7 +63,7 @@ async fn two_runs_at_once() {
 
 #[tokio::test]
 async fn a_lease_that_was_lost() {
-    let world = World::of_alerts().await;
+    let world = World::of_model_alerts().await;
     world.poll_well().await;
     world.appliance.issue_alert(created(now_ms() - MINUTE));
     let taken = world.ingestion.taken_rows();
