@@ -186,7 +186,9 @@ fn warn_of_skew(report: &mut Report) {
     if let Some(skew) = report.clock_skew_ms.filter(|skew| skew.unsigned_abs() > NOTABLE_SKEW_MS) {
         let side = if skew > 0 { "ahead of" } else { "behind" };
         let seconds = skew.unsigned_abs() / 1000;
-        report.warnings.push(format!("the appliance's clock is {seconds} s {side} ours; requests fail at 30 minutes"));
+        report.warnings.push(format!(
+            "the appliance's clock is {seconds} s {side} ours; set the one that is wrong by NTP, before requests are refused"
+        ));
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Endpoint {
 pub enum Rejection {
     /// It may be accepted later: no connection, throttling, a fault of the service. Whether the rows were taken is unknown
     /// when the connection broke.
-    #[error("the data collection endpoint did not take the rows ({reason})")]
+    #[error("the data collection endpoint did not take the rows ({reason}); {}", patience(*.status))]
     Later {
         /// What happened.
         reason: String,
@@ -141,6 +141,17 @@ impl Rejection {
     }
 }
 
+/// What an operator does about an answer after which a repeat may succeed.
+const fn patience(status: Option<u16>) -> &'static str {
+    match status {
+        None => {
+            "the next run tries again; if that lasts, check DATA_COLLECTION_ENDPOINT and that the function app reaches it"
+        }
+        Some(429) => "it limits what one rule takes in a minute, and the next run tries again",
+        Some(_) => "the service is at fault, and the next run tries again",
+    }
+}
+
 #[derive(Deserialize)]
 struct ErrorBody {
     error: ErrorDetail,
@@ -227,7 +238,8 @@ fn is_about_the_rule(code: &str) -> bool {
 
 fn short(text: &str) -> String {
     const MOST: usize = 300;
-    text.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    // A sentence of ours goes on behind it.
+    text.trim_end_matches('.').chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -85,12 +85,8 @@ impl From<StoreError> for Stop {
             StoreError::Conflict { .. } | StoreError::Unavailable { .. } => FailureClass::Transient,
             StoreError::Denied { .. } | StoreError::Misconfigured { .. } => FailureClass::Configuration,
         };
-        let mut message = crate::http::chain(&error);
-        if let Some(hint) = error.hint() {
-            message.push_str("; ");
-            message.push_str(hint);
-        }
-        Self::failed(class, Phase::Checkpoint, message)
+        let next = error.hint().unwrap_or("the next run tries again");
+        Self::failed(class, Phase::Checkpoint, format!("{}; {next}", crate::http::chain(&error)))
     }
 }
 

@@ -49,7 +49,7 @@ pub enum Fault {
     #[error("no answer came within {} seconds; the appliance is busy or a firewall drops the connection", .0.as_secs())]
     TimedOut(Duration),
     /// The signature was refused in both date formats.
-    #[error("the signature was refused; check DARKTRACE_PUBLIC_TOKEN and DARKTRACE_PRIVATE_TOKEN, that they belong to this master, and that no proxy changes the path{}", skew(.skew_ms))]
+    #[error("the signature was refused; check DARKTRACE_PUBLIC_TOKEN and DARKTRACE_PRIVATE_TOKEN, that they belong to this master, and that no proxy changes the path or the query{}", skew(.skew_ms))]
     Signature {
         /// The appliance's clock minus ours.
         skew_ms: Option<i64>,
@@ -62,7 +62,8 @@ pub enum Fault {
     },
     /// 302 to `/login`.
     #[error(
-        "the token was not accepted, or this version has no such path (redirect to /login); check that the token pair still exists on this master"
+        "the token was not accepted, or this version has no such path (redirect to /login); check that the token pair still \
+         exists on this master, or where its other sources work, take this one out of DARKTRACE_SOURCES"
     )]
     LoginRedirect,
     /// 302 to `/403`, or 403.

@@ -161,6 +161,32 @@ fn refuse(certificate: &CertificateDer<'_>, reason: String) -> rustls::Error {
     rustls::Error::Other(OtherError(Arc::new(Untrusted::Certificate { reason, fingerprint })))
 }
 
+/// What is wrong with a certificate, as an operator reads it. The library's own words name its types.
+fn in_words(error: &rustls::Error) -> String {
+    let rustls::Error::InvalidCertificate(wrong) = error else { return error.to_string() };
+    let words = match wrong {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet, or this machine's clock is behind"
+        }
+        CertificateError::UnknownIssuer => "its authority is not one of those that are trusted here",
+        CertificateError::NotValidForNameContext { expected, .. } => {
+            return format!("it is not made out to {}, the name in DARKTRACE_HOST", expected.to_str());
+        }
+        CertificateError::Revoked => "its authority has revoked it",
+        CertificateError::Other(other) if is_an_authoritys(other) => {
+            "it is an authority's own, and nobody vouches for it"
+        }
+        _ => return error.to_string(),
+    };
+    words.to_owned()
+}
+
+/// What `openssl req -x509` makes is marked as an authority, which a server must not show as its own.
+fn is_an_authoritys(error: &OtherError) -> bool {
+    matches!(error.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
 /// A signature that does not fit the certificate is no fault of the network, and no repeat will mend it.
 fn unmask(certificate: &CertificateDer<'_>, error: rustls::Error) -> rustls::Error {
     if error != rustls::Error::InvalidCertificate(CertificateError::BadSignature) {
@@ -185,7 +211,7 @@ impl ServerCertVerifier for Believer {
         match &self.roots {
             Some(roots) => roots
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-                .map_err(|error| refuse(end_entity, error.to_string())),
+                .map_err(|error| refuse(end_entity, in_words(&error))),
             None if self.matches_a_pin(end_entity) => Ok(ServerCertVerified::assertion()),
             None => Err(refuse(end_entity, "it matches none of the pins".to_owned())),
         }

@@ -42,7 +42,7 @@ impl World {
         self.store().read(name).await.unwrap().map(|stored| stored.bytes)
     }
 
-    async fn put(&self, name: &str, bytes: impl Into<Bytes>) {
+    pub(crate) async fn put(&self, name: &str, bytes: impl Into<Bytes>) {
         self.store().write(name, bytes.into(), Expect::Anything).await.unwrap();
     }
 
@@ -61,12 +61,12 @@ impl World {
     }
 
     /// Loses a document. No run deletes one, so this is done from outside.
-    fn lose(&self, name: &str) {
+    pub(crate) fn lose(&self, name: &str) {
         std::fs::remove_file(self.directory().unwrap().join(name)).unwrap();
     }
 
     /// Takes the lease of the model alerts away from its holder.
-    async fn break_lease(&self) {
+    pub(crate) async fn break_lease(&self) {
         let name = "lock/default/model-alerts";
         match self.directory() {
             Some(path) => std::fs::remove_file(path.join(name)).unwrap(),
@@ -341,7 +341,7 @@ async fn a_checkpoint_does_not_grow_with_the_history() {
 }
 
 /// A place in which everything can be read and nothing replaced, whoever runs the test.
-fn spoil_writes(world: &World) {
+pub(crate) fn spoil_writes(world: &World) {
     std::fs::create_dir_all(world.directory().unwrap().join(".new")).unwrap();
 }
 

@@ -24,6 +24,7 @@ mod old_appliance;
 mod operate;
 mod posting;
 mod queries;
+mod quotes;
 mod response;
 mod rows;
 mod serve;

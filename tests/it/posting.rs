@@ -14,7 +14,7 @@ const POISON: &str = "P0ISON-7f3a";
 
 impl World {
     /// A world that polls model alerts alone, so that every post of alerts is one of theirs.
-    async fn of_model_alerts() -> Self {
+    pub(crate) async fn of_model_alerts() -> Self {
         let mut world = Self::new().await;
         world.set("DARKTRACE_SOURCES", "model-alerts");
         world

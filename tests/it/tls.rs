@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
 /// A certificate and its key.
 pub(crate) struct Identity {
@@ -31,12 +31,12 @@ pub(crate) struct Identity {
     key: KeyPair,
 }
 
-fn params(names: &[&str]) -> CertificateParams {
+pub(crate) fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     CertificateParams::new(names).unwrap()
 }
 
-fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     let mut params = params(&[]);
     params.distinguished_name.push(DnType::CommonName, "A private authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -45,7 +45,7 @@ fn authority() -> Authority {
 }
 
 /// A certificate of `authority`.
-fn issued(authority: &Authority, params: &CertificateParams) -> Identity {
+pub(crate) fn issued(authority: &Authority, params: &CertificateParams) -> Identity {
     let key = KeyPair::generate().unwrap();
     Identity { certificate: params.signed_by(&key, authority).unwrap().der().clone(), key }
 }
@@ -58,12 +58,12 @@ pub(crate) fn openssl_like() -> Identity {
     self_signed(&params)
 }
 
-fn self_signed(params: &CertificateParams) -> Identity {
+pub(crate) fn self_signed(params: &CertificateParams) -> Identity {
     let key = KeyPair::generate().unwrap();
     Identity { certificate: params.self_signed(&key).unwrap().der().clone(), key }
 }
 
-fn expired(mut params: CertificateParams) -> CertificateParams {
+pub(crate) fn expired(mut params: CertificateParams) -> CertificateParams {
     params.not_after = rcgen::date_time_ymd(2020, 1, 1);
     params
 }

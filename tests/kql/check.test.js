@@ -34,6 +34,7 @@ const ACCEPTED = {
     "functions of the query": `let high = (score: real) { score > 80 }; ${ALERTS} | where high(score_d)`,
     "watchlists with columns of their own": `_GetWatchlist("hosts") | project SearchKey, Owner`,
     "windows over sorted rows": `${ALERTS} | sort by IngestSeq asc | extend Gap = IngestSeq - prev(IngestSeq)`,
+    "tables of Azure": "AppRequests | where Success == false | join kind=inner AppTraces on OperationId | project Message",
     "a number in place of another": `${ALERTS} | where score_d > 1 and CommentCount == 2.0`,
 };
 
@@ -47,6 +48,7 @@ for (const [what, query] of Object.entries(ACCEPTED)) {
 const REFUSED = {
     "a table that is not there": ["darktrace_model_alert_CL | take 1", "1:1: KS204"],
     "a column that is not there": [`${ALERTS}\n| where modelNane_s == "x"`, "2:9: KS142"],
+    "a column that a table of Azure does not have": ["DCRLogErrors | where Stream == 'x'", "1:22: KS142"],
     "a column of another table": [`${ALERTS} | project alertTime`, "1:37: KS142"],
     "a column that was summarized away": [`${ALERTS} | summarize count() by modelName_s | where score_d > 1`, "KS142"],
     "a column that was renamed": [`${ALERTS} | project-rename Host = hostname_s | where hostname_s == "x"`, "KS142"],

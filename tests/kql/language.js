@@ -1,11 +1,13 @@
 // Microsoft's parser and binder of KQL (`@kusto/language-service-next`), told what a Log Analytics workspace has: the tables
-// of infra/tables, the columns that every table there has, watchlists, and functions that are given.
+// of infra/tables, some of Azure's own (azure.js), the columns that every table there has, watchlists, and functions that are
+// given.
 //
 // The library is C# that was translated to JavaScript. Its constructors are told apart by number, such as `$ctor4`; only
 // this file knows them.
 "use strict";
 const fs = require("node:fs");
 const path = require("node:path");
+const { AZURE_TABLES } = require("./azure");
 require("@kusto/language-service-next/bridge.min.js");
 require("@kusto/language-service-next/Kusto.Language.Bridge.min.js");
 const { Bridge, Kusto } = globalThis;
@@ -35,9 +37,10 @@ const WATCHLIST_COLUMNS = [
 
 const KIND_NAMES = Object.fromEntries(Object.entries(Syntax.SyntaxKind).map(([name, kind]) => [kind, name]));
 
-/** The symbols that a query may use: our tables, watchlists, and the functions `{ defines, parameters, text }`. */
+/** The symbols that a query may use: our tables, some of Azure's, watchlists, and the functions `{ defines, parameters, text }`. */
 function workspace(functions) {
     const members = fs.readdirSync(TABLES).filter((name) => name.endsWith(".json")).map(readTable);
+    members.push(...AZURE_TABLES.map(azureTable));
     members.push(tableFunction("_GetWatchlist", "(watchlistAlias:string)", WATCHLIST_COLUMNS));
     for (const { defines, parameters, text } of functions) {
         members.push(functionOf(defines, parameters, `{ ${text} }`));
@@ -48,6 +51,11 @@ function workspace(functions) {
 function readTable(file) {
     const { name, columns } = JSON.parse(fs.readFileSync(path.join(TABLES, file), "utf8"));
     return table(name, columns.concat(STANDARD_COLUMNS));
+}
+
+function azureTable({ name, columns }) {
+    const typed = Object.entries(columns).map(([column, type]) => ({ name: column, type }));
+    return table(name, typed.concat(STANDARD_COLUMNS));
 }
 
 function table(name, columns) {

@@ -111,6 +111,10 @@ fn stream(rule: &str, table: &str, answer: &Result<(), Rejection>) -> Finding {
         (None, rejection) => {
             let text = rejection.to_string();
             let (seen, next) = apart(&text);
+            let next = match rejection {
+                Rejection::Later { .. } => None,
+                _ => next,
+            };
             fail(seen.to_owned()).next(next.unwrap_or("run the check again in a few minutes"))
         }
     }
