@@ -134,7 +134,9 @@ impl Rejection {
     pub fn culprit(&self) -> Option<Culprit> {
         match self {
             // The service explains itself; a proxy, a firewall or another server does not, not in these words.
-            Self::Forbidden { detail, .. } | Self::NotFound { detail, .. } if detail.is_empty() => {
+            Self::Forbidden { detail, .. } | Self::NotFound { detail, .. } | Self::Invalid { detail, .. }
+                if detail.is_empty() =>
+            {
                 Some(Culprit::Endpoint)
             }
             Self::Forbidden { detail, .. } if detail.contains("IsDcrDceBindingValid: False") => Some(Culprit::Binding),
@@ -271,7 +273,7 @@ mod tests {
         assert_eq!(refused(404, "NotFound", ""), Some(Culprit::Rule));
         assert_eq!(refused(404, "InvalidDcrImmutableId", ""), Some(Culprit::Binding));
         assert_eq!(refused(400, "InvalidStream", ""), Some(Culprit::Stream));
-        for status in [200, 302, 403, 404] {
+        for status in [200, 302, 400, 403, 404, 415] {
             assert_eq!(refused(status, "", ""), Some(Culprit::Endpoint), "{status}");
         }
         assert_eq!(refused(503, "", ""), None);

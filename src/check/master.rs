@@ -98,7 +98,7 @@ impl Master {
             return seen.findings();
         };
         let mut errand = Errand::new(self, &token);
-        let status = errand.document(&probe::status()).await;
+        let status = errand.status().await;
         if status.as_ref().err().is_none_or(|fault| !findings::is_about_all(fault)) {
             seen.asked = errand.permissions().await;
         }
@@ -187,8 +187,14 @@ impl<'a> Errand<'a> {
         asked
     }
 
-    async fn document(&mut self, question: &Question) -> Result<String, Fault> {
-        self.ask(question, Extent::Whole).await
+    /// The state of the master. An object without a version is an error message, or somebody else's.
+    async fn status(&mut self) -> Result<String, Fault> {
+        let question = probe::status();
+        let answer = self.ask(&question, Extent::Whole).await;
+        let answer =
+            answer.and_then(|text| if findings::is_status(&text) { Ok(text) } else { Err(Fault::ErrorObject) });
+        self.answers.insert(question.path, answer.clone());
+        answer
     }
 
     async fn ask(&mut self, question: &Question, extent: Extent) -> Result<String, Fault> {

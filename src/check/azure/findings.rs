@@ -85,7 +85,8 @@ fn common(posts: &[Post]) -> Option<&Rejection> {
     let kind = |rejection: &Rejection| (rejection.culprit(), rejection.status());
     let first = posts.first()?.1.as_ref().err()?;
     let is_general = match first {
-        Rejection::TooLarge | Rejection::Invalid { .. } | Rejection::Later { status: None, .. } => false,
+        Rejection::Later { status: None, .. } => false,
+        Rejection::Invalid { .. } => first.culprit().is_some(),
         _ => first.culprit() != Some(Culprit::Stream),
     };
     let same = |post: &Post| post.1.as_ref().is_err_and(|other| kind(other) == kind(first));
@@ -154,6 +155,8 @@ fn refused(rule: &str, checked: &str, table: &str, rejection: &Rejection) -> Fin
             Finding::skipped(SUBJECT, checked, "the endpoint did not answer")
         }
         (None, Rejection::Later { reason, .. }) => fail(format!("takes nothing at present ({reason})")).next(LATER),
+        (None, Rejection::TooLarge) => fail(format!("an array without rows is refused as too large{status}"))
+            .next("look for a proxy in between that limits what is sent"),
         (None, rejection) => {
             let text = rejection.to_string();
             let (seen, next) = apart(&text);

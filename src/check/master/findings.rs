@@ -184,7 +184,7 @@ impl<'a> Seen<'a> {
         match &self.status {
             Some(Ok(document)) => match version(document) {
                 Some(version) => Finding::pass(self.instance, checked, version),
-                None => Finding::warn(self.instance, checked, "the status of the master does not name it")
+                None => Finding::warn(self.instance, checked, "the status of the master has one that is none")
                     .next("find out who answers at DARKTRACE_HOST"),
             },
             Some(Err(Fault::Forbidden)) => {
@@ -198,6 +198,11 @@ impl<'a> Seen<'a> {
             _ => Finding::skipped(self.instance, checked, "the master did not tell its status"),
         }
     }
+}
+
+/// Whether a document is the state of a master: whatever else one has, it names its version.
+pub(super) fn is_status(document: &str) -> bool {
+    serde_json::from_str(document).is_ok_and(|status: serde_json::Value| status.get("version").is_some())
 }
 
 /// The version in a status, if it is as short and plain as versions are.
