@@ -63,8 +63,7 @@ fn master(settings: &Settings, instance: &Instance, clock: Clock) -> Result<Mast
     Ok(Master {
         instance: instance.name.clone(),
         address: instance.base_url.clone(),
-        client: Client::new(&instance.name, &instance.base_url, instance.public_token.clone(), http.clone(), clock),
-        http,
+        client: Client::new(&instance.name, &instance.base_url, instance.public_token.clone(), http, clock),
         presented,
         token,
         sources: instance.sources.clone(),

@@ -9,7 +9,7 @@ use super::Finding;
 use super::creation;
 use crate::check::certificate::Certificate;
 use crate::darktrace::{Answer, Client, Fault, Kind, Presence, Question, feed, probe};
-use crate::http::{self, Attempts, Clock, Deadline, FIRST_BYTE, Presented, SharedBudget};
+use crate::http::{self, Attempts, Clock, Deadline, Presented, SharedBudget};
 use crate::identity::Tokens;
 use crate::records::Splitter;
 use crate::retry;
@@ -38,8 +38,6 @@ pub struct Master {
     pub address: Url,
     /// Asks over the HTTP client that `presented` watches.
     pub client: Client,
-    /// The same HTTP client.
-    pub http: reqwest::Client,
     /// The certificates that the master showed.
     pub presented: Presented,
     /// Where the private token comes from.
@@ -113,17 +111,15 @@ impl Master {
         findings
     }
 
-    /// A master is shown nothing without a private token, and yet it shows its certificate.
+    /// Without a private token nothing is asked, and yet the master shows its certificate and its clock.
     async fn greet(&self, seen: &mut Seen<'_>) {
-        if self.address.scheme() == "https" && seen.is_connected() {
-            let greeted = timeout(FIRST_BYTE, self.http.head(self.address.clone()).send()).await;
-            if let Ok(Err(error)) = greeted
-                && http::is_untrusted(&error)
-            {
-                seen.status = Some(Err(Fault::Untrusted(http::explain(error))));
-            }
+        if self.address.scheme() == "https"
+            && seen.is_connected()
+            && let Err(fault @ Fault::Untrusted(_)) = self.client.greet().await
+        {
+            seen.status = Some(Err(fault));
         }
-        (seen.chain, seen.now) = (self.chain(), (self.clock)());
+        (seen.chain, seen.now, seen.skew_ms) = (self.chain(), (self.clock)(), self.client.skew_ms());
     }
 
     fn chain(&self) -> Vec<Certificate> {

@@ -1,7 +1,6 @@
 //! Everything that the simulated appliance can do wrong, and sockets that are none, each with the finding, the step, the
 //! exit code, and nothing else that is blamed.
 
-use super::Checked;
 use crate::tls::openssl_like;
 use crate::world::{MINUTE, World, listener};
 use darktrace_sentinel::sim::RetryAfter;
@@ -161,7 +160,9 @@ async fn windows_that_are_too_wide_for_a_master_leave_its_kind_unknown() {
         [(WindowLimit::Status500(3_600_000), "answered 500"), (WindowLimit::Torn(3_600_000), "broke off or is damaged")]
     {
         let world = world().await;
-        (0..50).for_each(|_| drop(world.appliance.issue_alert(AlertSpec::default())));
+        for _ in 0..50 {
+            world.appliance.issue_alert(AlertSpec::default());
+        }
         world.appliance.set_modes(Modes { widest_window: Some(limit), ..Modes::default() });
         let read = world.check().await;
         read.fails_only(&[], 0);
@@ -274,6 +275,7 @@ async fn the_certificate_is_shown_although_the_private_token_cannot_be_read() {
     let read = world.check().await;
     read.fails_only(&["private token"], 1);
     read.says("pass", "TLS", "trusted: CN=darktrace", "");
+    read.says("pass", "clocks", "the appliance has 20", "");
     read.says("skipped", "signature", "without the private token", "");
     assert!(world.appliance.seen().iter().all(|request| request.path == "/"), "nothing is signed without a token");
 }
