@@ -153,6 +153,8 @@ async fn a_file_of_certificates_that_is_not_there_is_a_wrong_setting() {
     let checked = world.check().await;
     checked.fails_only(&["certificates of default"], 78);
     checked.says("fail", "certificates of default", "/nowhere/ca.pem of DARKTRACE_CA_PEM", "");
+    assert_eq!(checked.finding_or_none("every setting"), None, "they are not complete after all");
+    assert_eq!(checked.findings[0]["checked"], "certificates of default", "a setting comes first");
 }
 
 #[tokio::test]

@@ -89,6 +89,8 @@ async fn a_test_of_every_source_is_in_its_table_marked_and_found() {
         assert_eq!(rows.len(), Source::ALL.len());
         let keys: BTreeSet<_> = rows.iter().map(|row| row["EventKey"].as_str().unwrap()).collect();
         assert_eq!(keys.len(), rows.len(), "each has a key of its own");
+        let events: Vec<_> = rows.iter().filter_map(|row| row.get("newEvent_b").or(row.get("newEvent"))).collect();
+        assert_eq!(events, [&json!(true)], "the event is a new one");
         for row in rows {
             let id = row["EventId"].as_str().unwrap();
             assert!(row["IngestKind"] == "test" && id.starts_with("test-") && row.get("IngestSeq").is_none(), "{row}");
