@@ -123,9 +123,14 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>, environment:
 
 /// The settings, with the log set up to tell of them. What was chosen is said in one line.
 fn settings(environment: Environment) -> Result<Settings, Problems> {
+    quiet_settings(environment).inspect(announce)
+}
+
+/// The same without that line, for commands whose output is read by other programs too.
+fn quiet_settings(environment: Environment) -> Result<Settings, Problems> {
     let settings = Settings::read(&environment);
     crate::log::init(settings.as_ref().map_or("", |settings| &settings.log_filter));
-    settings.inspect(announce)
+    settings
 }
 
 fn announce(settings: &Settings) {
@@ -142,7 +147,11 @@ fn announce(settings: &Settings) {
 /// Has `work` done with the app that the settings make. Ctrl-C ends it as a signal ends a run in Azure: what is under way is
 /// finished and committed.
 fn with_app(environment: Environment, work: impl AsyncFnOnce(&App) -> ExitCode) -> ExitCode {
-    let settings = match settings(environment) {
+    with_settings(quiet_settings(environment), work)
+}
+
+fn with_settings(settings: Result<Settings, Problems>, work: impl AsyncFnOnce(&App) -> ExitCode) -> ExitCode {
+    let settings = match settings {
         Ok(settings) => settings,
         Err(problems) => {
             tracing::error!("{problems}");

@@ -124,6 +124,16 @@ impl Client {
         }
     }
 
+    /// Connects without asking anything or showing any token, for whoever wants to see the certificate and the clock.
+    ///
+    /// # Errors
+    /// When no answer came, whatever it would have been.
+    pub async fn greet(&self) -> Result<(), Fault> {
+        let response = sent(self.http.head(self.address("/")?)).await?;
+        self.read_clock(response.headers());
+        Ok(())
+    }
+
     /// Names the instance and the path in a fault.
     #[must_use]
     pub fn error(&self, question: &Question, fault: Fault) -> AskError {
@@ -149,12 +159,7 @@ impl Client {
             .header("DTAPI-Signature", signature)
             .header(ACCEPT, "application/json")
             .header(ACCEPT_ENCODING, "gzip");
-        let response = match tokio::time::timeout(FIRST_BYTE, request.send()).await {
-            Err(_) => return Err(Fault::TimedOut(FIRST_BYTE)),
-            Ok(Err(error)) if http::is_untrusted(&error) => return Err(Fault::Untrusted(http::explain(error))),
-            Ok(Err(error)) => return Err(Fault::Unreachable(http::explain(error))),
-            Ok(Ok(response)) => response,
-        };
+        let response = sent(request).await?;
         let date = self.read_clock(response.headers());
         if response.status() == reqwest::StatusCode::OK {
             return Ok(Answer::new(response, date.unwrap_or_else(|| self.now())));
@@ -198,6 +203,15 @@ impl Client {
 
     fn learn(&self, change: impl FnOnce(&mut Learnt)) {
         change(&mut self.learnt.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+async fn sent(request: reqwest::RequestBuilder) -> Result<reqwest::Response, Fault> {
+    match tokio::time::timeout(FIRST_BYTE, request.send()).await {
+        Err(_) => Err(Fault::TimedOut(FIRST_BYTE)),
+        Ok(Err(error)) if http::is_untrusted(&error) => Err(Fault::Untrusted(http::explain(error))),
+        Ok(Err(error)) => Err(Fault::Unreachable(http::explain(error))),
+        Ok(Ok(response)) => Ok(response),
     }
 }
 

@@ -27,6 +27,8 @@ use tokio::sync::Mutex;
 
 /// No answer of an identity endpoint is waited for any longer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A request for a token that fails is repeated so often, as far as there is time.
+const REPEATS: u32 = 4;
 /// A token is renewed when it has less than this left.
 const RENEW: Duration = Duration::from_secs(600);
 /// A token is still used when its renewal fails, down to this.
@@ -66,6 +68,7 @@ pub struct Tokens {
     cloud: Cloud,
     http: reqwest::Client,
     clock: Clock,
+    repeats: u32,
     kept: Mutex<Kept>,
 }
 
@@ -92,7 +95,13 @@ impl Tokens {
     /// Tokens of `credential`. `http` must not go through a proxy when the credential is a managed identity.
     #[must_use]
     pub fn new(credential: Credential, cloud: Cloud, http: reqwest::Client, clock: Clock) -> Self {
-        Self { credential, cloud, http, clock, kept: Mutex::default() }
+        Self { credential, cloud, http, clock, repeats: REPEATS, kept: Mutex::default() }
+    }
+
+    /// The same tokens, and each is asked for once: whoever only looks is told what happened, not that it took too long.
+    #[must_use]
+    pub fn asking_once(self) -> Self {
+        Self { repeats: 0, ..self }
     }
 
     /// A token for `audience`, such as `https://monitor.azure.com`.
@@ -148,7 +157,7 @@ impl Tokens {
         let source = match &kept.source {
             Some(source) => Arc::clone(source),
             None => {
-                let options = options(self.cloud, &self.http);
+                let options = options(self.cloud, &self.http, self.repeats);
                 let source = source(&self.credential, options).map_err(|error| self.error(audience, &error))?;
                 Arc::clone(kept.source.insert(source))
             }
@@ -217,7 +226,7 @@ pub fn storage_credential(
     http: &reqwest::Client,
 ) -> Result<Arc<dyn TokenCredential>, TokenError> {
     let chosen = for_storage(credential, client_id);
-    let source = source(&chosen, options(cloud, http)).map_err(|error| TokenError {
+    let source = source(&chosen, options(cloud, http, REPEATS)).map_err(|error| TokenError {
         audience: "storage".to_owned(),
         credential: chosen.to_string(),
         reason: http::chain(&error),
@@ -265,10 +274,10 @@ fn source(credential: &Credential, client_options: ClientOptions) -> azure_core:
     })
 }
 
-fn options(cloud: Cloud, http: &reqwest::Client) -> ClientOptions {
+fn options(cloud: Cloud, http: &reqwest::Client, max_retries: u32) -> ClientOptions {
     let retry = ExponentialRetryOptions {
         initial_delay: SdkDuration::milliseconds(500),
-        max_retries: 4,
+        max_retries,
         max_total_elapsed: SdkDuration::seconds(9),
         ..ExponentialRetryOptions::default()
     };

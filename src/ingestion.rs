@@ -7,6 +7,7 @@
 use crate::http::{self, Clock, FIRST_BYTE, Repeat};
 use crate::secret::Secret;
 use bytes::Bytes;
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde::Deserialize;
 use std::time::Duration;
@@ -68,7 +69,7 @@ pub enum Rejection {
         rule: String,
         /// The stream.
         stream: String,
-        /// 404, or 400 for a stream.
+        /// 404, 400 for a stream, or what somebody answers who is no such endpoint.
         status: u16,
         /// What the service said.
         detail: String,
@@ -112,7 +113,9 @@ impl Rejection {
 /// What an operator has to look at, when the service refuses whatever is posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Culprit {
-    /// The rule is not known at this endpoint, or nobody at this endpoint knows rules.
+    /// Whoever answers does not speak as the service does.
+    Endpoint,
+    /// The rule is not known at this endpoint.
     Rule,
     /// The rule exists, but not for this endpoint.
     Binding,
@@ -130,6 +133,12 @@ impl Rejection {
     #[must_use]
     pub fn culprit(&self) -> Option<Culprit> {
         match self {
+            // The service explains itself; a proxy, a firewall or another server does not, not in these words.
+            Self::Forbidden { detail, .. } | Self::NotFound { detail, .. } | Self::Invalid { detail, .. }
+                if detail.is_empty() =>
+            {
+                Some(Culprit::Endpoint)
+            }
             Self::Forbidden { detail, .. } if detail.contains("IsDcrDceBindingValid: False") => Some(Culprit::Binding),
             Self::Forbidden { detail, .. } if detail.contains("IsRbacPresent: True") => Some(Culprit::RoleNotYet),
             Self::Forbidden { .. } => Some(Culprit::Role),
@@ -194,7 +203,8 @@ impl Endpoint {
             Ok(Err(error)) => return Err(later(http::explain(error))),
             Ok(Ok(response)) => response,
         };
-        if response.status().is_success() {
+        // The service says 204 and nothing else. Whoever says 200 is somebody else, who keeps no rows.
+        if response.status() == StatusCode::NO_CONTENT {
             return Ok(());
         }
         Err(self.rejection(stream, response).await)
@@ -226,7 +236,7 @@ fn meaning(status: u16, hint: Option<Duration>, detail: &ErrorDetail, (rule, str
         400 if is_about_the_rule(&detail.code) => Rejection::NotFound { rule, stream, status, detail: said },
         413 => Rejection::TooLarge,
         408 | 429 | 500..=599 => Rejection::Later { reason: format!("{status}{code}"), status: Some(status), hint },
-        300..=399 => Rejection::NotFound { rule, stream, status, detail: String::new() },
+        200..=399 => Rejection::NotFound { rule, stream, status, detail: String::new() },
         _ => Rejection::Invalid { status, detail: code },
     }
 }
@@ -275,6 +285,9 @@ mod tests {
         assert_eq!(refused(404, "NotFound", ""), Some(Culprit::Rule));
         assert_eq!(refused(404, "InvalidDcrImmutableId", ""), Some(Culprit::Binding));
         assert_eq!(refused(400, "InvalidStream", ""), Some(Culprit::Stream));
+        for status in [200, 302, 400, 403, 404, 415] {
+            assert_eq!(refused(status, "", ""), Some(Culprit::Endpoint), "{status}");
+        }
         assert_eq!(refused(503, "", ""), None);
     }
 

@@ -55,7 +55,7 @@ fn master(settings: &Settings, instance: &Instance, clock: Clock) -> Result<Mast
         PrivateToken::Value(token) => Token::Given(token.clone()),
         PrivateToken::Uri(uri) => {
             let azure = http::azure_client().map_err(say)?;
-            let tokens = super::tokens(settings, &settings.credential, &azure, clock)?;
+            let tokens = super::tokens(settings, &settings.credential, &azure, clock)?.asking_once();
             let secret = VaultSecret::new(uri.clone(), azure, clock);
             Token::Vault { secret, tokens: Arc::new(tokens), audience: settings.cloud.vault_audience() }
         }
@@ -77,13 +77,13 @@ fn azure(settings: &Settings, tables: Vec<&'static str>, clock: Clock) -> Result
     let storage_tokens = match &settings.storage {
         Storage::Account { client_id, .. } => {
             let chosen = for_storage(&settings.credential, client_id.as_deref());
-            Some(super::tokens(settings, &chosen, &http, clock)?)
+            Some(super::tokens(settings, &chosen, &http, clock)?.asking_once())
         }
         _ => None,
     };
     Ok(Azure {
         credential: settings.credential.to_string(),
-        tokens: super::tokens(settings, &settings.credential, &http, clock)?,
+        tokens: super::tokens(settings, &settings.credential, &http, clock)?.asking_once(),
         audience: settings.cloud.monitor_audience(),
         storage_tokens,
         endpoint: Endpoint::new(&ingestion.endpoint, &ingestion.dcr_immutable_id, http.clone(), clock),

@@ -1,8 +1,8 @@
 //! Whether the master honours `creationtime`: an alert whose two times differ is asked for in a way that only a master that
 //! does can answer. The same question as `cycle/basis.rs` puts during a poll, over the last day.
 
-use super::Finding;
 use super::master::{Master, attempts};
+use super::{Finding, apart};
 use crate::darktrace::{Fault, Question, Selects, feed, probe};
 use crate::instant::Instant;
 use crate::records::Splitter;
@@ -56,7 +56,10 @@ fn finding(instance: &str, heard: Result<Option<bool>, Fault>) -> Finding {
         )
         .next("nothing has to be done; an update of the master makes polls cheaper"),
         Ok(None) => Finding::skipped(instance, CHECKED, "unknown: no alert of the last 24 hours has two different times"),
-        Err(_) => Finding::skipped(instance, CHECKED, "unknown: the alerts of the last 24 hours could not be read"),
+        Err(fault) => {
+            let (fault, seen) = (fault.to_string(), "unknown: the alerts of the last 24 hours could not be read");
+            Finding::skipped(instance, CHECKED, format!("{seen} ({})", apart(&fault).0))
+        }
     }
 }
 

@@ -8,9 +8,10 @@ mod findings;
 use super::Finding;
 use super::creation;
 use crate::check::certificate::Certificate;
-use crate::darktrace::{Client, Fault, Kind, Presence, Question, feed, probe};
+use crate::darktrace::{Answer, Client, Fault, Kind, Presence, Question, feed, probe};
 use crate::http::{self, Attempts, Clock, Deadline, Presented, SharedBudget};
 use crate::identity::Tokens;
+use crate::records::Splitter;
 use crate::retry;
 use crate::secret::Secret;
 use crate::source::Source;
@@ -25,7 +26,7 @@ use url::Url;
 /// All that is asked of one master takes no longer than this: a call by HTTP is given up after 230 s
 /// (<https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout>).
 const PATIENCE: Duration = Duration::from_secs(90);
-/// A state without children has a few kB; this much of it is read.
+/// A state without children has a few kB, and the alerts of ten minutes hardly more; this much of either is read.
 const LARGEST: usize = 4 << 20;
 
 /// One master, with clients that were made for this check.
@@ -90,14 +91,17 @@ impl Master {
         if let Token::Vault { .. } = self.token {
             seen.private_token = Some(token.as_ref().map(drop).map_err(Clone::clone));
         }
-        let Ok(token) = token else { return seen.findings() };
+        let Ok(token) = token else {
+            self.greet(&mut seen).await;
+            return seen.findings();
+        };
         let mut errand = Errand::new(self, &token);
-        let status = errand.document(&probe::status()).await;
+        let status = errand.status().await;
         if status.as_ref().err().is_none_or(|fault| !findings::is_about_all(fault)) {
             seen.asked = errand.permissions().await;
         }
         seen.status = Some(status);
-        seen.chain = self.presented.chain().iter().map(|der| Certificate::read(der)).collect();
+        seen.chain = self.chain();
         seen.now = (self.clock)();
         (seen.skew_ms, seen.date_format) = (self.client.skew_ms(), self.client.date_format());
         let mut findings = seen.findings();
@@ -105,6 +109,21 @@ impl Master {
             findings.extend(creation::check(self, &token).await);
         }
         findings
+    }
+
+    /// Without a private token nothing is asked, and yet the master shows its certificate and its clock.
+    async fn greet(&self, seen: &mut Seen<'_>) {
+        if self.address.scheme() == "https"
+            && seen.is_connected()
+            && let Err(fault @ Fault::Untrusted(_)) = self.client.greet().await
+        {
+            seen.status = Some(Err(fault));
+        }
+        (seen.chain, seen.now, seen.skew_ms) = (self.chain(), (self.clock)(), self.client.skew_ms());
+    }
+
+    fn chain(&self) -> Vec<Certificate> {
+        self.presented.chain().iter().map(|der| Certificate::read(der)).collect()
     }
 }
 
@@ -135,7 +154,7 @@ impl<'a> Errand<'a> {
         if self.master.sources.iter().any(|&source| feed(source).tells_places) {
             let question = probe::places();
             let asked = Asked::of("subnets".to_owned(), question.permission, Presence::Optional, Need::Places);
-            all.push(self.one(asked, &question, Extent::Begin).await);
+            all.push(self.one(asked, &question, Extent::Records).await);
         }
         all
     }
@@ -143,7 +162,7 @@ impl<'a> Errand<'a> {
     /// The paths of a source until one of them is there.
     async fn source(&mut self, source: Source) -> Asked {
         let feed = feed(source);
-        let extent = if let Kind::Document(_) = feed.answer { Extent::Whole } else { Extent::Begin };
+        let extent = if let Kind::Document(_) = feed.answer { Extent::Whole } else { Extent::Records };
         let mut asked = Asked::of(source.name().to_owned(), feed.permission, feed.presence, Need::Source);
         for path in feed.paths {
             let question = probe::newest(source, path, self.master.client.now());
@@ -164,8 +183,14 @@ impl<'a> Errand<'a> {
         asked
     }
 
-    async fn document(&mut self, question: &Question) -> Result<String, Fault> {
-        self.ask(question, Extent::Whole).await
+    /// The state of the master. An object without a version is an error message, or somebody else's.
+    async fn status(&mut self) -> Result<String, Fault> {
+        let question = probe::status();
+        let answer = self.ask(&question, Extent::Whole).await;
+        let answer =
+            answer.and_then(|text| if findings::is_status(&text) { Ok(text) } else { Err(Fault::ErrorObject) });
+        self.answers.insert(question.path, answer.clone());
+        answer
     }
 
     async fn ask(&mut self, question: &Question, extent: Extent) -> Result<String, Fault> {
@@ -183,7 +208,7 @@ impl<'a> Errand<'a> {
         let mut answer = asked.map_err(|error| error.fault)?;
         match extent {
             Extent::Whole => answer.document(LARGEST).await,
-            Extent::Begin => answer.next().await.map(|_| String::new()),
+            Extent::Records => records(&mut answer).await.map(|()| String::new()),
         }
     }
 }
@@ -191,9 +216,22 @@ impl<'a> Errand<'a> {
 /// How much of an answer is read.
 #[derive(Clone, Copy)]
 enum Extent {
-    /// Enough to see that it is a list.
-    Begin,
+    /// A list that comes to its end, or to more than a check reads: what cuts answers shows itself here.
+    Records,
+    /// One document.
     Whole,
+}
+
+async fn records(answer: &mut Answer) -> Result<(), Fault> {
+    let (mut splitter, mut bytes) = (Splitter::new(LARGEST), 0);
+    while let Some(piece) = answer.next().await? {
+        bytes += piece.len();
+        if bytes > LARGEST {
+            return Ok(());
+        }
+        splitter.feed(&piece, |_| ())?;
+    }
+    Ok(splitter.finish()?)
 }
 
 /// A check tells what it met, so that nothing is tried twice.

@@ -77,7 +77,11 @@ async fn replay_all(selection: &Selection, since: Option<Instant>, app: &App) ->
             }
         }
     }
-    ended.extend(letters.into_iter().map(|letter| not_sent(letter, "its source is not enabled in the settings")));
+    ended.extend(
+        letters
+            .into_iter()
+            .map(|letter| not_sent(letter, "its source is not enabled in the settings; enable it for the replay")),
+    );
     let stored = ended.iter().filter(|one| one.ending == Ending::Stored).count();
     print(&told(&ended, stored));
     Ok(if stored == all { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })

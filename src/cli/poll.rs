@@ -1,12 +1,12 @@
 //! `poll`: one cycle now, told as a table.
 
-use super::{Environment, FAILED, print, with_app};
+use super::{Environment, FAILED, print, settings, with_settings};
 use crate::report::Report;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 pub(super) fn run(environment: Environment) -> ExitCode {
-    with_app(environment, async |app| finish(&app.poll().await))
+    with_settings(settings(environment), async |app| finish(&app.poll().await))
 }
 
 fn finish(reports: &[Report]) -> ExitCode {

@@ -4,7 +4,7 @@ use super::selection::{failed, moment};
 use super::{Environment, FAILED, Selection, USAGE, print, with_app};
 use crate::app::App;
 use crate::cycle::Job;
-use crate::cycle::operate::{Loss, OperateError, Place, move_watermark, place};
+use crate::cycle::operate::{Loss, OperateError, Place, Standstill, move_watermark, paused, place};
 use crate::instant::Instant;
 use crate::source::Source;
 use std::fmt::Write as _;
@@ -55,7 +55,7 @@ async fn show(selection: &Selection, app: &App) -> Result<ExitCode, OperateError
     };
     let mut text = heading();
     for job in jobs {
-        text.push_str(&line(job, place(job).await?));
+        text.push_str(&line(job, place(job).await?, paused(job).await?));
     }
     print(&text);
     Ok(ExitCode::SUCCESS)
@@ -65,18 +65,16 @@ fn heading() -> String {
     columns(["instance", "source", "watermark", "floor", "swept", "lag", "keys", "paused"].map(str::to_owned))
 }
 
-fn line(job: &Job, place: Option<Place>) -> String {
-    let told = place.map_or_else(|| [(); 6].map(|()| "-".to_owned()), told);
-    let [watermark, floor, swept, lag, keys, paused] = told;
+fn line(job: &Job, place: Option<Place>, paused: Option<Standstill>) -> String {
+    let [watermark, floor, swept, lag, keys] = place.map_or_else(|| [(); 5].map(|()| "-".to_owned()), told);
+    let paused = if paused.is_some() { "yes" } else { "no" }.to_owned();
     columns([job.instance.clone(), job.source.name().to_owned(), watermark, floor, swept, lag, keys, paused])
 }
 
-fn told(place: Place) -> [String; 6] {
-    let Place { watermark, floor, swept, lag, keys, paused } = place;
-    let paused = if paused.is_some() { "yes" } else { "no" };
-    let times = [watermark, floor, swept].map(Instant::rfc3339);
-    let [watermark, floor, swept] = times;
-    [watermark, floor, swept, format!("{} s", lag.as_secs()), keys.to_string(), paused.to_owned()]
+fn told(place: Place) -> [String; 5] {
+    let Place { watermark, floor, swept, lag, keys } = place;
+    let [watermark, floor, swept] = [watermark, floor, swept].map(Instant::rfc3339);
+    [watermark, floor, swept, format!("{} s", lag.as_secs()), keys.to_string()]
 }
 
 fn columns([instance, source, watermark, floor, swept, lag, keys, paused]: [String; 8]) -> String {
@@ -153,7 +151,7 @@ mod tests {
     fn place_at(watermark: i64, floor: i64) -> Place {
         let at = |minute: i64| Instant(1_767_225_600_000 + minute * 60_000);
         let lag = Duration::from_secs(90);
-        Place { watermark: at(watermark), floor: at(floor), swept: at(watermark), lag, keys: 3, paused: None }
+        Place { watermark: at(watermark), floor: at(floor), swept: at(watermark), lag, keys: 3 }
     }
 
     #[test]
@@ -168,7 +166,8 @@ mod tests {
 
     #[test]
     fn columns_stand_in_line() {
-        let [watermark, floor, swept, lag, keys, paused] = told(place_at(60, 0));
+        let [watermark, floor, swept, lag, keys] = told(place_at(60, 0));
+        let paused = "no".to_owned();
         let line = columns(["hq".to_owned(), "s".to_owned(), watermark, floor, swept, lag, keys, paused]);
         assert_eq!(line.len(), heading().len());
         assert!(line.ends_with("      90 s       3     no\n"), "{line}");

@@ -14,7 +14,7 @@ mod watermark;
 
 pub use letters::{Letter, dead_letter, dead_letters};
 pub use replay::{Ending, Replayed, replay};
-pub use standstill::{Standstill, pause, resume};
+pub use standstill::{Standstill, pause, paused, resume};
 pub use status::status;
 pub use trial::send_test;
 pub use watermark::{Loss, Moved, Place, move_watermark, place};

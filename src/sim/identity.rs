@@ -29,7 +29,8 @@ static SERIAL: AtomicU64 = AtomicU64::new(1);
 /// A token as the endpoint issues them, for a test with a fixed one. It expires `ttl_s` seconds from now.
 #[must_use]
 pub fn issue(audience: &str, ttl_s: i64) -> String {
-    token::issue(audience, calendar::now_ms() / 1000 + ttl_s, SERIAL.fetch_add(1, Ordering::Relaxed))
+    let now_s = calendar::now_ms() / 1000;
+    token::issue(audience, (now_s, now_s + ttl_s), SERIAL.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Things that go wrong once: queued with [`Identity::fail_next`], each met by one request.

@@ -28,10 +28,10 @@ pub(super) enum Refusal {
     Expired,
 }
 
-/// A token for `audience` that expires at `expires_s` (epoch seconds). `serial` makes tokens distinct.
-pub(super) fn issue(audience: &str, expires_s: i64, serial: u64) -> String {
+/// A token for `audience` that is issued and expires at these epoch seconds. `serial` makes tokens distinct.
+pub(super) fn issue(audience: &str, (issued_s, expires_s): (i64, i64), serial: u64) -> String {
     let header = json!({"typ": "JWT", "alg": "HS256"});
-    let payload = json!({"aud": audience, "exp": expires_s, "iss": "https://sts.windows.net/simulated/", "jti": serial,
+    let payload = json!({"aud": audience, "iat": issued_s, "exp": expires_s, "iss": "https://sts.windows.net/simulated/", "jti": serial,
             "appid": CLIENT, "oid": OBJECT, "tid": TENANT});
     let signed = format!("{}.{}", encoded(&header), encoded(&payload));
     let signature = mac(&signed).map(|mac| mac.finalize().into_bytes().to_vec()).unwrap_or_default();
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_token_is_good_for_its_audience_until_it_expires() {
-        let bearer = format!("Bearer {}", issue("https://monitor.azure.com", 1000, 1));
+        let bearer = format!("Bearer {}", issue("https://monitor.azure.com", (0, 1000), 1));
         let check = |audience, now| check(Some(&bearer), audience, now);
         assert_eq!(check("https://monitor.azure.com", 999), Ok(()));
         assert_eq!(check("https://monitor.azure.com", 1000), Err(Refusal::Expired));
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_token_from_elsewhere_is_refused() {
-        let mine = issue("a", 1000, 1);
+        let mine = issue("a", (0, 1000), 1);
         let (rest, _) = mine.rsplit_once('.').unwrap();
         assert_eq!(check(Some(&format!("Bearer {rest}.AAAA")), "a", 0), Err(Refusal::Foreign));
         assert_eq!(check(Some("Bearer abc"), "a", 0), Err(Refusal::Foreign));

@@ -1,6 +1,10 @@
 //! The preflight as an operator sees it: for everything that the simulators can break, the finding, its next step and the
 //! exit code; and that it leaves nothing behind.
 
+mod azure;
+mod instances;
+mod master;
+
 use crate::azurite;
 use crate::host::verdict::Verdict;
 use crate::host::wire::{BODY_MODES, Call};
@@ -46,6 +50,16 @@ impl Checked {
         assert_eq!(found.len(), 1, "{checked}\n{}", self.run.text());
         let text = |name: &str| found[0][name].as_str().unwrap_or_default();
         (text("verdict"), text("seen"), text("next"))
+    }
+
+    fn finding_or_none(&self, checked: &str) -> Option<&Value> {
+        self.findings.iter().find(|finding| finding["checked"] == checked)
+    }
+
+    #[track_caller]
+    fn comes_before(&self, first: &str, second: &str) {
+        let at = |checked| self.findings.iter().position(|finding| finding["checked"] == checked).unwrap();
+        assert!(at(first) < at(second), "{}", self.run.text());
     }
 
     #[track_caller]
@@ -139,6 +153,8 @@ async fn a_file_of_certificates_that_is_not_there_is_a_wrong_setting() {
     let checked = world.check().await;
     checked.fails_only(&["certificates of default"], 78);
     checked.says("fail", "certificates of default", "/nowhere/ca.pem of DARKTRACE_CA_PEM", "");
+    assert_eq!(checked.finding_or_none("every setting"), None, "they are not complete after all");
+    assert_eq!(checked.findings[0]["checked"], "certificates of default", "a setting comes first");
 }
 
 #[tokio::test]
@@ -300,17 +316,17 @@ async fn an_old_appliance_is_a_warning_and_one_without_a_telling_alert_is_unknow
 #[tokio::test]
 async fn a_rule_that_does_not_exist_is_told_from_one_without_the_stream() {
     let mut world = World::new().await;
-    let streams = ["stream Custom-DarktraceConnectorHealth_CL", "stream Custom-darktrace_model_alerts_CL"];
     world.set("DCR_IMMUTABLE_ID", "dcr-ffffffffffffffffffffffffffffffff");
     let checked = world.check().await;
-    checked.fails_only(&streams, 1);
-    for stream in streams {
-        checked.says("fail", stream, "no rule dcr-ffff", "check DCR_IMMUTABLE_ID");
-    }
+    checked.fails_only(&["data collection rule"], 1);
+    checked.says("fail", "data collection rule", "no rule dcr-ffff", "check DCR_IMMUTABLE_ID");
+    checked.says("pass", "data collection endpoint", "and answers", "");
+    checked.says("skipped", "streams of the rule", "as long as the rule takes nothing", "");
     let world = World::without_stream(HEALTH).await;
     let checked = world.check().await;
-    checked.fails_only(&streams[..1], 1);
-    checked.says("fail", streams[0], "declares no such stream", "add the stream Custom-DarktraceConnectorHealth_CL");
+    let stream = "stream Custom-DarktraceConnectorHealth_CL";
+    checked.fails_only(&[stream], 1);
+    checked.says("fail", stream, "declares no such stream", "add the stream Custom-DarktraceConnectorHealth_CL");
 }
 
 #[tokio::test]
@@ -320,7 +336,7 @@ async fn a_missing_role_is_told_with_the_principal_that_needs_it() {
     let checked = world.check().await;
     checked.fails_only(&["stream Custom-darktrace_model_alerts_CL"], 1);
     let stream = "stream Custom-darktrace_model_alerts_CL";
-    checked.says("fail", stream, "lacks the role Monitoring Metrics Publisher", "wait up to 30 minutes");
+    checked.says("fail", stream, "lacks the role Monitoring Metrics Publisher", "less than 30 minutes ago");
     checked.says("pass", "token for the rule", "object id 5e1f0000-0000-4000-8000-000000000b1d", "");
 }
 
@@ -408,41 +424,6 @@ async fn a_secret_that_the_vault_does_not_have_is_told() {
     let checked = world.check().await;
     checked.fails_only(&[], 0);
     checked.says("pass", "private token", "read from Key Vault", "");
-}
-
-#[tokio::test]
-async fn one_instance_is_checked_when_it_is_named() {
-    let mut world = World::new().await;
-    let host = world.environment()["DARKTRACE_HOST"].clone();
-    for (name, value) in [
-        ("DARKTRACE_HOST", ""),
-        ("DARKTRACE_INSTANCES", "hq,plant"),
-        ("DARKTRACE_HQ_HOST", &*host),
-        ("DARKTRACE_HQ_PUBLIC_TOKEN", PUBLIC_TOKEN),
-        ("DARKTRACE_HQ_PRIVATE_TOKEN", PRIVATE_TOKEN),
-        ("DARKTRACE_PLANT_HOST", &*host),
-        ("DARKTRACE_PLANT_PUBLIC_TOKEN", PUBLIC_TOKEN),
-        ("DARKTRACE_PLANT_PRIVATE_TOKEN", "wrong"),
-    ] {
-        world.set(name, value);
-    }
-    let of = |run: &Run, instance: &str| run.stdout.contains(&format!("\"subject\": \"{instance}\""));
-    let hq = world.run_check(&["--json", "--instance", "hq"]).await;
-    assert_eq!(
-        (hq.code, of(&hq, "hq"), of(&hq, "plant"), of(&hq, "azure")),
-        (Some(0), true, false, true),
-        "{}",
-        hq.text()
-    );
-    let both = world.run_check(&["--json"]).await;
-    assert_eq!((both.code, of(&both, "hq"), of(&both, "plant")), (Some(1), true, true), "{}", both.text());
-    let other = world.run_check(&["--instance", "branch"]).await;
-    assert_eq!(other.code, Some(64));
-    assert!(other.stderr.contains("the settings name hq, plant"), "{}", other.text());
-    world.set("DARKTRACE_PLANT_ENABLED", "false");
-    let paused = Checked::of(world.run_check(&["--json"]).await);
-    paused.fails_only(&[], 0);
-    paused.says("skipped", "the master", "paused by DARKTRACE_ENABLED", "");
 }
 
 #[tokio::test]

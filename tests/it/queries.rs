@@ -15,7 +15,12 @@ const ALERTS: &str = "darktrace_model_alerts_CL";
 
 /// What a query of `sentinel/queries` returns over the `<Table>.ndjson` files of a directory.
 pub(crate) fn run(query: &str, rows: &Path) -> Vec<Value> {
-    result(&engine(&fs::read_to_string(shipped(query)).unwrap(), rows))
+    run_text(&fs::read_to_string(shipped(query)).unwrap(), rows)
+}
+
+/// What the text of a query returns over them.
+pub(crate) fn run_text(query: &str, rows: &Path) -> Vec<Value> {
+    result(&engine(query, rows))
 }
 
 fn result(output: &Output) -> Vec<Value> {

@@ -31,6 +31,14 @@ impl Standstill {
     }
 }
 
+/// Whether `job` stands still, be it before its first run.
+///
+/// # Errors
+/// [`OperateError::Store`].
+pub async fn paused(job: &Job) -> Result<Option<Standstill>, OperateError> {
+    Ok(Standstill::of(job).await?)
+}
+
 /// Lets `job` stand still from its next run on. A run that is under way ends as it would. Returns since when it does.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! The watermark, to be looked at and to be moved by hand, under the lease of the source.
 
-use super::{OperateError, Standstill};
+use super::OperateError;
 use crate::cycle::health::tell_health;
 use crate::cycle::hold::Hold;
 use crate::cycle::ledger::{Names, Standing};
@@ -22,8 +22,6 @@ pub struct Place {
     pub lag: Duration,
     /// How many delivered records are known.
     pub keys: usize,
-    /// Whether an operator paused it.
-    pub paused: Option<Standstill>,
 }
 
 /// Whether records may be left out for ever.
@@ -62,7 +60,6 @@ pub async fn place(job: &Job) -> Result<Option<Place>, OperateError> {
         swept: position.swept,
         lag: now.since(position.watermark),
         keys: checkpoint.delivered.len(),
-        paused: Standstill::of(job).await?,
     }))
 }
 

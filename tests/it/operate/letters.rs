@@ -65,7 +65,7 @@ async fn a_dead_letter_is_listed_shown_refused_again_replayed_and_gone() {
         assert!(!listed.text().contains(POISON), "never the content");
 
         let shown = world.run_well(&["dead-letters", "show", &names[0]]).await;
-        let document: Value = serde_json::from_str(shown.stdout.lines().last().unwrap()).unwrap();
+        let document: Value = serde_json::from_str(&shown.stdout).unwrap();
         assert!(document["raw"].as_str().unwrap().contains(POISON), "here it is what is asked for");
 
         let before = world.everything().await;
@@ -217,4 +217,123 @@ async fn settings_that_are_wrong_end_every_command_as_they_end_a_poll() {
         assert!(run.text().contains("DCR_IMMUTABLE_ID"), "{}", run.text());
     }
     assert_eq!(json!(world.ingestion.posts().len()), 0);
+}
+
+impl World {
+    /// Changes the document of a letter, as a later version or somebody with an editor might find it.
+    fn edit_letter(&self, name: &str, change: impl FnOnce(&mut serde_json::Map<String, Value>)) {
+        let path = self.directory().unwrap().join(name);
+        let mut document: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        change(document.as_object_mut().unwrap());
+        std::fs::write(&path, document.to_string()).unwrap();
+    }
+}
+
+/// Not when the alert happened, and the moment itself counts.
+#[tokio::test]
+async fn since_means_when_a_record_was_put_aside() {
+    let world = World::of_alerts_in(Place::Directory).await;
+    world.put_aside(3).await;
+    let names = world.letter_names().await;
+    let (old, then, untold) = (&names[0], &names[1], &names[2]);
+    world.edit_letter(old, |document| drop(document.insert("firstSeen".to_owned(), json!("2026-01-01T00:00:00.000Z"))));
+    world
+        .edit_letter(then, |document| drop(document.insert("firstSeen".to_owned(), json!("2026-01-02T00:00:00.000Z"))));
+    world.edit_letter(untold, |document| drop(document.insert("firstSeen".to_owned(), json!("once"))));
+    world.ingestion.set_modes(Modes::default());
+    let run = world.run_well(&["dead-letters", "replay", "--since", "2026-01-02T00:00:00Z"]).await;
+    assert!(run.stdout.contains("2 of 2 replayed"), "one that tells no time is not left out: {}", run.text());
+    assert_eq!(world.letter_names().await, [old.as_str()]);
+    let wrong = world.run(&["dead-letters", "replay", "--since", "yesterday"]).await;
+    assert_eq!(wrong.code, Some(64));
+}
+
+#[tokio::test]
+async fn a_record_that_can_be_mapped_by_now_is_stored() {
+    let world = World::of_alerts_in(Place::Directory).await;
+    let raw = Some("{\"pbid\":NaN}".to_owned());
+    world.appliance.issue_alert(AlertSpec { raw, ..created(now_ms() - MINUTE) });
+    world.poll_well().await;
+    let name = world.letter_names().await.remove(0);
+    let key = world.letters()[0].document["eventKey"].clone();
+    // What a mapper makes of it that has learnt to read the record.
+    world.edit_letter(&name, |document| drop(document.insert("raw".to_owned(), json!("{\"pbid\":7}"))));
+    world.run_well(&["dead-letters", "replay"]).await;
+    assert_eq!((world.replayed().len(), world.letters().len()), (1, 0));
+    assert_eq!(world.replayed()[0]["EventKey"], key, "under the key that it had");
+}
+
+#[tokio::test]
+async fn letters_of_an_instance_that_is_gone_are_listed_left_and_told() {
+    let world = World::of_alerts_in(Place::Directory).await;
+    world.put_aside(1).await;
+    let root = world.directory().unwrap().join("deadletter/v1");
+    std::fs::rename(root.join("default"), root.join("gone")).unwrap();
+    world.ingestion.set_modes(Modes::default());
+    let listed = world.run_well(&["dead-letters", "list", "--instance", "gone"]).await;
+    assert_eq!(listed.stdout.lines().count(), 1, "nothing but letters: {}", listed.text());
+    let run = world.run(&["dead-letters", "replay"]).await;
+    assert_eq!(run.code, Some(1), "{}", run.text());
+    assert!(run.line_with("not sent").contains("not enabled in the settings"), "{}", run.text());
+    assert_eq!((world.letter_names().await.len(), world.rows().len()), (1, 3));
+}
+
+#[tokio::test]
+async fn one_letter_is_refused_again_and_the_others_are_stored() {
+    let world = World::of_alerts_in(Place::Directory).await;
+    world.put_aside(3).await;
+    let name = world.letter_names().await.remove(1);
+    world.edit_letter(&name, |document| {
+        let raw = document["raw"].as_str().unwrap().replace(POISON, "W0RSE-11aa");
+        document.insert("raw".to_owned(), json!(raw));
+    });
+    let reject_rows_containing = Some("W0RSE-11aa".to_owned());
+    world.ingestion.set_modes(Modes { reject_rows_containing, ..Modes::default() });
+    let run = world.run(&["dead-letters", "replay"]).await;
+    assert!(run.code == Some(1) && run.stdout.contains("2 of 3 replayed"), "{}", run.text());
+    assert!(run.line_with("refused\t").contains(&name), "{}", run.text());
+    assert_eq!(world.letter_names().await, [name]);
+    assert_eq!(world.replayed().len(), 2);
+}
+
+/// Whoever reads a document by a program gets the document, and nothing else.
+#[tokio::test]
+async fn what_is_shown_is_the_document_alone() {
+    let world = World::of_alerts_in(Place::Directory).await;
+    world.put_aside(1).await;
+    let name = world.letter_names().await.remove(0);
+    let shown = world.run_well(&["dead-letters", "show", &name]).await;
+    let bytes = world.document(&name).await.unwrap();
+    assert_eq!(shown.stdout.trim_end().as_bytes(), bytes);
+}
+
+/// Killed between the two, the next replay stores the row again under its key, as docs/operations.md says.
+#[cfg(feature = "crash-points")]
+#[tokio::test]
+async fn a_replay_that_is_killed_after_its_post_is_repeated_under_the_same_key() {
+    let world = World::of_alerts_in(Place::Directory).await;
+    world.put_aside(1).await;
+    world.ingestion.set_modes(Modes::default());
+    let mut command = world.command(&["dead-letters", "replay"]);
+    let killed = command.env("DARKTRACE_SENTINEL_CRASH_AT", "after a post:1").output().await.unwrap();
+    assert!(!killed.status.success() && killed.stdout.is_empty());
+    assert_eq!((world.replayed().len(), world.letters().len()), (1, 1), "the letter goes last");
+    world.run_well(&["dead-letters", "replay"]).await;
+    let keys: Vec<_> = world.replayed().iter().map(|row| (row["EventKey"].clone(), row["IngestSeq"].clone())).collect();
+    assert!(keys.len() == 2 && keys[0] == keys[1], "{keys:?}");
+    assert_eq!(world.letters().len(), 0);
+}
+
+#[tokio::test]
+async fn letters_that_somebody_else_replays_are_left_to_them() {
+    let world = World::of_alerts_in(Place::Directory).await;
+    world.put_aside(1).await;
+    world.ingestion.set_modes(Modes::default());
+    let held = world.store().lease("replay/default/model-alerts").await.unwrap().unwrap();
+    let run = world.run(&["dead-letters", "replay"]).await;
+    assert!(run.code == Some(1) && run.stderr.contains("try again when that has ended"), "{}", run.text());
+    assert_eq!((world.replayed().len(), world.letters().len()), (0, 1));
+    held.release().await.unwrap();
+    world.run_well(&["dead-letters", "replay"]).await;
+    world.check_exactly_once();
 }

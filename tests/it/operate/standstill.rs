@@ -4,7 +4,7 @@ use super::tap::Tap;
 use super::{PLACES, Place};
 use crate::checkpoints::state;
 use crate::journeys::{created, line_of};
-use crate::world::{MINUTE, World, now_ms};
+use crate::world::{MINUTE, PRIVATE_TOKEN, PUBLIC_TOKEN, World, now_ms};
 use darktrace_sentinel::source::Source;
 use serde_json::json;
 
@@ -110,4 +110,36 @@ async fn a_name_that_is_not_enabled_pauses_nothing_and_tells_what_there_is() {
     assert_eq!(world.everything().await.len(), 0);
     let told = world.run(&["pause", "--instance", "lab"]).await;
     assert!(told.stderr.contains("default model-alerts"), "{}", told.text());
+}
+
+/// Two names for the same master, which is as good as two masters here.
+#[tokio::test]
+async fn a_pause_of_an_instance_is_of_all_its_sources_and_of_no_other() {
+    let mut world = World::of_alerts_in(Place::Directory).await;
+    let host = world.environment()["DARKTRACE_HOST"].clone();
+    world.set("DARKTRACE_HOST", "");
+    world.set("DARKTRACE_INSTANCES", "hq,plant");
+    world.set("DARKTRACE_SOURCES", "model-alerts,ai-analyst");
+    for name in ["HQ", "PLANT"] {
+        world.set(&format!("DARKTRACE_{name}_HOST"), &host);
+        world.set(&format!("DARKTRACE_{name}_PUBLIC_TOKEN"), PUBLIC_TOKEN);
+        world.set(&format!("DARKTRACE_{name}_PRIVATE_TOKEN"), PRIVATE_TOKEN);
+    }
+    let paused = world.run_well(&["pause", "--instance", "hq"]).await;
+    assert_eq!(paused.stdout.matches("hq ").count(), 2, "{}", paused.text());
+    assert!(!paused.stdout.contains("plant"));
+    world.poll_well().await;
+    let shown = world.run_well(&["watermark", "show"]).await;
+    let of = |instance: &str| shown.stdout.lines().filter(|line| line.starts_with(instance)).collect::<Vec<_>>();
+    assert!(
+        of("hq").len() == 2 && of("hq").iter().all(|line| line.contains(" - ") && line.ends_with("yes")),
+        "{}",
+        shown.text()
+    );
+    assert!(of("plant").len() == 2 && of("plant").iter().all(|line| line.ends_with("no")), "{}", shown.text());
+    let resumed = world.run_well(&["resume", "--instance", "hq", "--source", "ai-analyst"]).await;
+    assert_eq!(resumed.stdout, "hq ai-analyst: goes on with its next run\n");
+    let all = world.run_well(&["resume"]).await;
+    assert_eq!(all.stdout.matches("was not paused").count(), 3, "{}", all.text());
+    assert_eq!(all.stdout.matches("goes on").count(), 1, "{}", all.text());
 }

@@ -29,13 +29,48 @@ impl World {
 
 /// What a query of `sentinel/queries` finds in these rows.
 fn found(query: &str, tables: &BTreeMap<&'static str, Vec<Value>>) -> Vec<Value> {
+    queries::run(query, folder_of(tables).path())
+}
+
+fn folder_of(tables: &BTreeMap<&'static str, Vec<Value>>) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (table, rows) in tables {
         let mut lines = String::new();
         rows.iter().for_each(|row| writeln!(lines, "{row}").unwrap());
         std::fs::write(folder.path().join(format!("{table}.ndjson")), lines).unwrap();
     }
-    queries::run(query, folder.path())
+    folder
+}
+
+/// The lines that `send-test` prints to be pasted.
+fn printed_query(text: &str) -> String {
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("  ")).collect();
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn the_query_that_is_printed_finds_the_rows_of_its_test_alone() {
+    for layout in Layout::ALL {
+        let world = World::of_all_sources(layout).await;
+        let first = world.run_well(&["send-test"]).await;
+        let second = world.run_well(&["send-test", "--source", "model-alerts"]).await;
+        let tables = world.rows_by_table(layout);
+        let folder = folder_of(&tables);
+        for (run, expected) in [(&first, Source::ALL.len()), (&second, 1)] {
+            let rows = queries::run_text(&printed_query(&run.stdout), folder.path());
+            assert_eq!(rows.len(), expected, "{layout:?}\n{}", run.text());
+        }
+        assert_eq!(found("test-rows", &tables).len(), Source::ALL.len() + 1, "{layout:?}");
+        // The published query, and what it is by the names of the other layout.
+        let by_model = match layout {
+            Layout::Legacy => found("test-alerts", &tables),
+            Layout::ActiveAi => queries::run_text(
+                "DarktraceModelAlerts_CL | where modelName == \"Unrestricted Test Model\"",
+                folder.path(),
+            ),
+        };
+        assert_eq!(by_model.len(), 2, "{layout:?}");
+    }
 }
 
 #[tokio::test]
@@ -54,6 +89,8 @@ async fn a_test_of_every_source_is_in_its_table_marked_and_found() {
         assert_eq!(rows.len(), Source::ALL.len());
         let keys: BTreeSet<_> = rows.iter().map(|row| row["EventKey"].as_str().unwrap()).collect();
         assert_eq!(keys.len(), rows.len(), "each has a key of its own");
+        let events: Vec<_> = rows.iter().filter_map(|row| row.get("newEvent_b").or(row.get("newEvent"))).collect();
+        assert_eq!(events, [&json!(true)], "the event is a new one");
         for row in rows {
             let id = row["EventId"].as_str().unwrap();
             assert!(row["IngestKind"] == "test" && id.starts_with("test-") && row.get("IngestSeq").is_none(), "{row}");

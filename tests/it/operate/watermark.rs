@@ -177,3 +177,18 @@ async fn a_watermark_is_not_moved_under_a_run_nor_to_where_no_run_could_go_on() 
     }
     assert_eq!(world.document(&state(SOURCE)).await.unwrap(), old);
 }
+
+#[tokio::test]
+async fn forward_takes_a_word_of_its_own_even_when_the_loss_is_accepted() {
+    let world = World::of_alerts_in(Place::Directory).await;
+    world.poll_well().await;
+    assert_eq!(world.move_to(Instant(now_ms() - 5 * HOUR), &["--yes"]).await.code, Some(0));
+    let (old, rows) = (world.document(&state(SOURCE)).await.unwrap(), world.ingestion.rows(HEALTH).len());
+    let asked = world.move_to(Instant(now_ms() - HOUR), &["--accept-loss"]).await;
+    assert_eq!(asked.code, Some(64), "{}", asked.text());
+    assert!(asked.stdout.contains("what lies between is never read") && asked.stderr.contains("say --yes"));
+    assert_eq!((world.document(&state(SOURCE)).await.unwrap(), world.ingestion.rows(HEALTH).len()), (old, rows));
+    let to = ["watermark", "set-back", "--source", "model-alerts", "--to", "1h", "--yes", "--instance"];
+    let nobody = world.run(&[&to[..], &["branch"]].concat()).await;
+    assert!(nobody.code == Some(64) && nobody.stderr.contains("default model-alerts"), "{}", nobody.text());
+}
