@@ -8,12 +8,12 @@ mod preflight;
 pub use preflight::check;
 
 use crate::backfill::{self, Order};
-use crate::cycle::{self, Compliance, Destination, Filter, IN_FLIGHT, Job, Learnt, Limits, Progress};
+use crate::cycle::{self, Compliance, Destination, Filter, IN_FLIGHT, Job, Learnt, Limits, Manner, Progress};
 use crate::darktrace::Client;
 use crate::http::{self, Clock, Deadline, Pace, SharedBudget, Trust};
 use crate::identity::{Tokens, storage_credential};
 use crate::ingestion::Endpoint;
-use crate::report::{Failure, FailureClass, Outcome, Phase, Report};
+use crate::report::{self, Failure, FailureClass, Outcome, Phase, Report};
 use crate::secret::Secret;
 use crate::settings::{CaPem, Credential, Instance, PrivateToken, Settings, Storage};
 use crate::source::Source;
@@ -179,9 +179,7 @@ impl App {
             .collect();
         fail_where_nothing_is_given(&mut reports);
         reports.iter().zip(told).filter(|(_, told)| !told).for_each(|(report, _)| log_report(report));
-        if let Err(reason) = cycle::tell_health(&self.destination, &reports, (self.clock)()).await {
-            tracing::warn!("darktrace: the health rows of this run were not stored: {reason}");
-        }
+        self.tell_health(&reports).await;
         reports
     }
 
@@ -203,7 +201,8 @@ impl App {
         Limits { deadline, drain: self.drain.clone(), budget: SharedBudget::default(), run_id }
     }
 
-    /// A range of the past for the chosen sources, one after the other. Ends early when the process is asked to end.
+    /// A range of the past for the chosen sources, one after the other, each with its health row unless it only counts.
+    /// Ends early when the process is asked to end.
     pub async fn backfill(&self, order: &Order, choice: &Choice, progress: &watch::Sender<Progress>) -> Vec<Report> {
         let run_id = uuid::Uuid::new_v4().to_string();
         let mut reports = Vec::new();
@@ -213,10 +212,20 @@ impl App {
             }
             let (deadline, budget) = (Deadline::after(NO_END), SharedBudget::default());
             let limits = Limits { deadline, drain: self.drain.clone(), budget, run_id: run_id.clone() };
-            reports.push(work.backfill(limits, order, progress).await);
+            let report = work.backfill(limits, order, progress).await;
+            log_report(&report);
+            if order.manner == Manner::Posted {
+                self.tell_health(std::slice::from_ref(&report)).await;
+            }
+            reports.push(report);
         }
-        reports.iter().for_each(log_report);
         reports
+    }
+
+    async fn tell_health(&self, reports: &[Report]) {
+        if let Err(reason) = cycle::tell_health(&self.destination, reports, (self.clock)()).await {
+            tracing::warn!("darktrace: the health rows of this run were not stored: {reason}");
+        }
     }
 
     fn panicked(&self, work: &Work, run_id: &str) -> Report {
@@ -252,7 +261,7 @@ impl Work {
     async fn backfill(&self, limits: Limits, order: &Order, progress: &watch::Sender<Progress>) -> Report {
         match self.private_token().await {
             Ok(token) => backfill::run(&self.job, &token, limits, order, progress).await,
-            Err(message) => self.without_token(&limits, message),
+            Err(message) => Report { work: report::Work::Backfill, ..self.without_token(&limits, message) },
         }
     }
 
@@ -298,7 +307,7 @@ fn fail_where_nothing_is_given(reports: &mut [Report]) {
 
 fn log_report(report: &Report) {
     for warning in &report.warnings {
-        tracing::warn!("darktrace {} {}: {warning}", report.instance, report.source);
+        tracing::warn!("darktrace {}: {warning}", report.subject());
     }
     if report.failed() {
         tracing::error!("{}", report.line());

@@ -7,7 +7,7 @@
 use crate::checkpoint::EARLIEST;
 use crate::cycle::{self, Job, Limits, Living, Manner, Progress, Range, Start};
 use crate::instant::Instant;
-use crate::report::{Failure, FailureClass, Outcome, Phase, Report};
+use crate::report::{Failure, FailureClass, Outcome, Phase, Report, Work};
 use crate::secret::Secret;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -72,9 +72,8 @@ pub async fn run(
     progress: &watch::Sender<Progress>,
 ) -> Report {
     let ends = |outcome| {
-        let mut report = Report::begin(&job.instance, job.source, &limits.run_id, (job.clock)());
-        report.outcome = outcome;
-        report
+        let report = Report::begin(&job.instance, job.source, &limits.run_id, (job.clock)());
+        Report { work: Work::Backfill, outcome, ..report }
     };
     let living = match cycle::live_polling(job).await {
         Ok(living) => living,

@@ -10,7 +10,7 @@ use super::stop::Stop;
 use super::{Fetched, Job, Limits, MOST_DAMAGED, Run, Span};
 use crate::checkpoint::{Basis, Checkpoint, Delivered};
 use crate::instant::Instant;
-use crate::report::{Counts, FailureClass, Outcome, Pause, Phase, Report};
+use crate::report::{Counts, FailureClass, Outcome, Pause, Phase, Report, Work};
 use crate::secret::Secret;
 use crate::window::{Policy, Slice, pass};
 use std::sync::Arc;
@@ -111,7 +111,8 @@ pub async fn run_range(
     living: Option<Living>,
     progress: &watch::Sender<Progress>,
 ) -> Report {
-    let mut report = Report::begin(&job.instance, job.source, &limits.run_id, (job.clock)());
+    let report = Report::begin(&job.instance, job.source, &limits.run_id, (job.clock)());
+    let mut report = Report { work: Work::Backfill, ..report };
     report.warnings.extend(job.feed().past.map(str::to_owned));
     let pass = Pass { job, private_token, limits: &limits, range, progress };
     report.outcome = match pass.follow(living, &mut report).await {
