@@ -3,8 +3,10 @@
 //! An app lives as long as its process and runs one poll at a time. Instances and sources run side by side and fail
 //! separately: one that fails does not stop the others, and makes the poll fail in the end.
 
+mod past;
 mod preflight;
 
+pub use past::Tick;
 pub use preflight::check;
 
 use crate::backfill::{self, Order};
@@ -20,6 +22,7 @@ use crate::source::Source;
 use crate::store::{BlobAccess, Store};
 use crate::vault::VaultSecret;
 use crate::window::Reach;
+use past::Paced;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +45,9 @@ pub struct Choice {
 }
 
 impl Choice {
-    fn holds(&self, job: &Job) -> bool {
+    /// Whether `job` is chosen.
+    #[must_use]
+    pub fn holds(&self, job: &Job) -> bool {
         self.instance.as_ref().is_none_or(|name| *name == job.instance)
             && self.source.is_none_or(|source| source == job.source)
     }
@@ -57,6 +62,7 @@ pub struct AssembleError(String);
 #[derive(Debug)]
 pub struct App {
     work: Vec<Arc<Work>>,
+    paced: Paced,
     store: Store,
     destination: Arc<Destination>,
     soft_deadline: Duration,
@@ -141,19 +147,21 @@ impl App {
                 work.push(Arc::new(Work { job, token, destination, vault_audience }));
             }
         }
-        Ok(Self { work, store, destination, soft_deadline: settings.soft_deadline(), clock, drain })
+        let (paced, soft_deadline) = (Paced::default(), settings.soft_deadline());
+        Ok(Self { work, paced, store, destination, soft_deadline, clock, drain })
     }
 
     /// One poll of everything, with its health rows. Logs a line for each source, warnings before it.
     pub async fn poll(&self) -> Vec<Report> {
-        let run_id = uuid::Uuid::new_v4().to_string();
-        let deadline = Deadline::after(self.soft_deadline);
+        self.poll_within(&self.limits()).await
+    }
+
+    async fn poll_within(&self, limits: &Limits) -> Vec<Report> {
         let gate = Arc::new(Semaphore::new(SIDE_BY_SIDE));
         let mut running = JoinSet::new();
         for (place, work) in self.work.iter().enumerate() {
             let (work, gate) = (Arc::clone(work), Arc::clone(&gate));
-            let budget = SharedBudget::default();
-            let limits = Limits { deadline, drain: self.drain.clone(), budget, run_id: run_id.clone() };
+            let limits = Limits { budget: SharedBudget::default(), ..limits.clone() };
             running.spawn(async move {
                 let _turn = gate.acquire().await;
                 (place, work.run(limits).await)
@@ -175,7 +183,7 @@ impl App {
         let mut reports: Vec<Report> = reports
             .into_iter()
             .zip(&self.work)
-            .map(|(report, work)| report.unwrap_or_else(|| self.panicked(work, &run_id)))
+            .map(|(report, work)| report.unwrap_or_else(|| self.panicked(work, &limits.run_id)))
             .collect();
         fail_where_nothing_is_given(&mut reports);
         reports.iter().zip(told).filter(|(_, told)| !told).for_each(|(report, _)| log_report(report));

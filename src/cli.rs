@@ -62,7 +62,8 @@ const AFTER_HELP: &str = "Without a command it serves when FUNCTIONS_CUSTOMHANDL
 enum Command {
     /// Serve the Functions host on 127.0.0.1 at FUNCTIONS_CUSTOMHANDLER_PORT.
     Serve,
-    /// Poll every enabled instance once, print what happened, and exit with 0 only if nothing failed.
+    /// Poll every enabled instance once, print what happened, and exit with 0 only if nothing failed. A backfill that was
+    /// handed over to the function app is left to it.
     Poll,
     /// List, show or replay the records that could not be stored.
     #[command(subcommand)]
@@ -149,6 +150,11 @@ fn with_app(environment: Environment, work: impl AsyncFnOnce(&App) -> ExitCode) 
             return ExitCode::from(CONFIGURATION);
         }
     };
+    with_settings(&settings, work)
+}
+
+/// The same where the settings are there already.
+fn with_settings(settings: &Settings, work: impl AsyncFnOnce(&App) -> ExitCode) -> ExitCode {
     crate::log::install_panic_hook();
     let Some(runtime) = runtime() else { return ExitCode::from(FAILED) };
     let (drain, drained) = watch::channel(false);
@@ -158,7 +164,7 @@ fn with_app(environment: Environment, work: impl AsyncFnOnce(&App) -> ExitCode) 
                 let _ = drain.send(true);
             }
         });
-        let app = App::assemble(&settings, drained)?;
+        let app = App::assemble(settings, drained)?;
         Ok::<_, crate::app::AssembleError>(work(&app).await)
     });
     runtime.shutdown_background();

@@ -294,6 +294,14 @@ impl Report {
         }
     }
 
+    /// How far a run has come that had no more time.
+    fn stopped(&self) -> String {
+        match (self.work, self.watermark) {
+            (Work::Backfill, Some(at)) => format!(", at {at}, the next tick goes on"),
+            _ => ", stopped at the soft deadline, the next tick goes on".to_owned(),
+        }
+    }
+
     /// The summary line of the log: readable alone, without an alert's contents.
     #[must_use]
     pub fn line(&self) -> String {
@@ -325,7 +333,7 @@ impl Report {
         }
         match &self.outcome {
             Outcome::Complete => {}
-            Outcome::Partial(Pause::Deadline) => line.push_str(", stopped at the soft deadline, the next tick goes on"),
+            Outcome::Partial(Pause::Deadline) => line.push_str(&self.stopped()),
             Outcome::Partial(Pause::Drain) => line.push_str(", stopped by a signal, the next run goes on"),
             Outcome::Partial(Pause::Conflict) => {
                 line.push_str(", ended early because another run wrote the checkpoint")
@@ -357,6 +365,13 @@ mod tests {
         let mut report = Report::begin("hq", Source::ModelAlerts, "run", Instant(0));
         report.work = Work::Backfill;
         assert_eq!(report.line(), "darktrace hq model-alerts backfill: fetched 0, new 0, changed 0, sent 0");
+        report.outcome = Outcome::Partial(Pause::Deadline);
+        report.watermark = Some(Instant(1_767_225_600_000));
+        assert!(
+            report.line().ends_with("sent 0, at 2026-01-01T00:00:00.000Z, the next tick goes on"),
+            "{}",
+            report.line()
+        );
     }
 
     #[test]
