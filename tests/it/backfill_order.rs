@@ -254,8 +254,9 @@ async fn a_process_that_is_killed_in_the_middle_is_followed_by_one_that_loses_no
     world.ingestion.set_modes(Modes { pause_after_rows: Some(taken + 2), ..Modes::default() });
     let wire = Arc::clone(&host.wire);
     let run = tokio::spawn(async move { wire.post(&tick()).await });
+    let last_is_held = || world.ingestion.posts().last().is_some_and(|post| !post.was_taken && post.rows > 0);
     let held = async {
-        while !world.ingestion.posts().iter().any(|post| post.rows > 0 && post.status == 0) {
+        while world.ingestion.taken_rows() < taken + 2 || !last_is_held() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
