@@ -3,18 +3,20 @@
 //! An app lives as long as its process and runs one poll at a time. Instances and sources run side by side and fail
 //! separately: one that fails does not stop the others, and makes the poll fail in the end.
 
+mod past;
 mod preflight;
 
+pub use past::Tick;
 pub use preflight::check;
 
 use crate::backfill::{self, Order};
 use crate::cycle::operate::{self, OperateError};
-use crate::cycle::{self, Compliance, Destination, Filter, IN_FLIGHT, Job, Learnt, Limits, Progress};
+use crate::cycle::{self, Compliance, Destination, Filter, IN_FLIGHT, Job, Learnt, Limits, Manner, Progress};
 use crate::darktrace::Client;
 use crate::http::{self, Clock, Deadline, Pace, SharedBudget, Trust};
 use crate::identity::{Tokens, storage_credential};
 use crate::ingestion::Endpoint;
-use crate::report::{Failure, FailureClass, Outcome, Phase, Report};
+use crate::report::{self, Failure, FailureClass, Outcome, Phase, Report};
 use crate::secret::Secret;
 use crate::settings::{CaPem, Credential, Instance, PrivateToken, Settings, Storage};
 use crate::source::Source;
@@ -22,6 +24,7 @@ use crate::status::Status;
 use crate::store::{BlobAccess, Store};
 use crate::vault::VaultSecret;
 use crate::window::Reach;
+use past::Paced;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +47,9 @@ pub struct Choice {
 }
 
 impl Choice {
-    fn holds(&self, job: &Job) -> bool {
+    /// Whether `job` is chosen.
+    #[must_use]
+    pub fn holds(&self, job: &Job) -> bool {
         self.instance.as_ref().is_none_or(|name| *name == job.instance)
             && self.source.is_none_or(|source| source == job.source)
     }
@@ -59,6 +64,7 @@ pub struct AssembleError(String);
 #[derive(Debug)]
 pub struct App {
     work: Vec<Arc<Work>>,
+    paced: Paced,
     store: Store,
     destination: Arc<Destination>,
     soft_deadline: Duration,
@@ -143,19 +149,21 @@ impl App {
                 work.push(Arc::new(Work { job, token, destination, vault_audience }));
             }
         }
-        Ok(Self { work, store, destination, soft_deadline: settings.soft_deadline(), clock, drain })
+        let (paced, soft_deadline) = (Paced::default(), settings.soft_deadline());
+        Ok(Self { work, paced, store, destination, soft_deadline, clock, drain })
     }
 
     /// One poll of everything, with its health rows. Logs a line for each source, warnings before it.
     pub async fn poll(&self) -> Vec<Report> {
-        let run_id = uuid::Uuid::new_v4().to_string();
-        let deadline = Deadline::after(self.soft_deadline);
+        self.poll_within(&self.limits()).await
+    }
+
+    async fn poll_within(&self, limits: &Limits) -> Vec<Report> {
         let gate = Arc::new(Semaphore::new(SIDE_BY_SIDE));
         let mut running = JoinSet::new();
         for (place, work) in self.work.iter().enumerate() {
             let (work, gate) = (Arc::clone(work), Arc::clone(&gate));
-            let budget = SharedBudget::default();
-            let limits = Limits { deadline, drain: self.drain.clone(), budget, run_id: run_id.clone() };
+            let limits = Limits { budget: SharedBudget::default(), ..limits.clone() };
             running.spawn(async move {
                 let _turn = gate.acquire().await;
                 (place, work.run(limits).await)
@@ -177,18 +185,11 @@ impl App {
         let mut reports: Vec<Report> = reports
             .into_iter()
             .zip(&self.work)
-            .map(|(report, work)| report.unwrap_or_else(|| self.panicked(work, &run_id)))
+            .map(|(report, work)| report.unwrap_or_else(|| self.panicked(work, &limits.run_id)))
             .collect();
         fail_where_nothing_is_given(&mut reports);
         reports.iter().zip(told).filter(|(_, told)| !told).for_each(|(report, _)| log_report(report));
-        let now = (self.clock)();
-        let (told, kept) = tokio::join!(
-            cycle::tell_health(&self.destination, &reports, now),
-            cycle::keep_history(&self.store, &reports)
-        );
-        if let Err(reason) = told {
-            tracing::warn!("darktrace: the health rows of this run were not stored: {reason}");
-        }
+        let ((), kept) = tokio::join!(self.tell_health(&reports), cycle::keep_history(&self.store, &reports));
         if let Err(error) = kept {
             tracing::warn!("darktrace: DarktraceStatus will not show this run: {}", http::chain(&error));
         }
@@ -222,7 +223,8 @@ impl App {
         Limits { deadline, drain: self.drain.clone(), budget: SharedBudget::default(), run_id }
     }
 
-    /// A range of the past for the chosen sources, one after the other. Ends early when the process is asked to end.
+    /// A range of the past for the chosen sources, one after the other, each with its health row unless it only counts.
+    /// Ends early when the process is asked to end.
     pub async fn backfill(&self, order: &Order, choice: &Choice, progress: &watch::Sender<Progress>) -> Vec<Report> {
         let run_id = uuid::Uuid::new_v4().to_string();
         let mut reports = Vec::new();
@@ -232,10 +234,20 @@ impl App {
             }
             let (deadline, budget) = (Deadline::after(NO_END), SharedBudget::default());
             let limits = Limits { deadline, drain: self.drain.clone(), budget, run_id: run_id.clone() };
-            reports.push(work.backfill(limits, order, progress).await);
+            let report = work.backfill(limits, order, progress).await;
+            log_report(&report);
+            if order.manner == Manner::Posted {
+                self.tell_health(std::slice::from_ref(&report)).await;
+            }
+            reports.push(report);
         }
-        reports.iter().for_each(log_report);
         reports
+    }
+
+    async fn tell_health(&self, reports: &[Report]) {
+        if let Err(reason) = cycle::tell_health(&self.destination, reports, (self.clock)()).await {
+            tracing::warn!("darktrace: the health rows of this run were not stored: {reason}");
+        }
     }
 
     fn panicked(&self, work: &Work, run_id: &str) -> Report {
@@ -271,7 +283,7 @@ impl Work {
     async fn backfill(&self, limits: Limits, order: &Order, progress: &watch::Sender<Progress>) -> Report {
         match self.private_token().await {
             Ok(token) => backfill::run(&self.job, &token, limits, order, progress).await,
-            Err(message) => self.without_token(&limits, message),
+            Err(message) => Report { work: report::Work::Backfill, ..self.without_token(&limits, message) },
         }
     }
 
@@ -317,7 +329,7 @@ fn fail_where_nothing_is_given(reports: &mut [Report]) {
 
 fn log_report(report: &Report) {
     for warning in &report.warnings {
-        tracing::warn!("darktrace {} {}: {warning}", report.instance, report.source);
+        tracing::warn!("darktrace {}: {warning}", report.subject());
     }
     if report.failed() {
         tracing::error!("{}", report.line());

@@ -7,7 +7,7 @@
 use crate::checkpoint::EARLIEST;
 use crate::cycle::{self, Job, Limits, Living, Manner, Progress, Range, Start};
 use crate::instant::Instant;
-use crate::report::{Failure, FailureClass, Outcome, Phase, Report};
+use crate::report::{Failure, FailureClass, Outcome, Phase, Report, Work};
 use crate::secret::Secret;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -72,24 +72,37 @@ pub async fn run(
     progress: &watch::Sender<Progress>,
 ) -> Report {
     let ends = |outcome| {
-        let mut report = Report::begin(&job.instance, job.source, &limits.run_id, (job.clock)());
-        report.outcome = outcome;
-        report
+        let report = Report::begin(&job.instance, job.source, &limits.run_id, (job.clock)());
+        Report { work: Work::Backfill, outcome, ..report }
     };
-    let living = match cycle::live_polling(job).await {
-        Ok(living) => living,
+    let (living, permit) = match look(job, order).await {
+        Ok(found) => found,
         Err(outcome) => return ends(outcome),
-    };
-    let known = living.as_ref().map(|living: &Living| Polled { begin: living.begin, floor: living.floor });
-    let permit = match permit(order, known, job.client.now(), job.reach.initial) {
-        Ok(permit) => permit,
-        Err(refusal) => return ends(refused(refusal)),
     };
     let &Order { from, until, start, manner, .. } = order;
     let range = Range { from, to: until - MOMENT, start, manner, beyond: permit.beyond };
     let mut report = cycle::run_range(job, private_token, limits, &range, living, progress).await;
     report.warnings.extend(permit.warning);
     report
+}
+
+/// Whether the range of `order` may be read for `job` as things are now, without asking a master.
+///
+/// # Errors
+/// Why not, and what to do, on one line.
+pub async fn examine(job: &Job, order: &Order) -> Result<(), String> {
+    match look(job, order).await {
+        Err(Outcome::Failed(failure)) => Err(failure.message),
+        _ => Ok(()),
+    }
+}
+
+/// What live polling delivers, and what of the range is left by it.
+async fn look(job: &Job, order: &Order) -> Result<(Option<Living>, Permit), Outcome> {
+    let living = cycle::live_polling(job).await?;
+    let known = living.as_ref().map(|living| Polled { begin: living.begin, floor: living.floor });
+    let permit = permit(order, known, job.client.now(), job.reach.initial).map_err(refused)?;
+    Ok((living, permit))
 }
 
 /// The smallest step of time.

@@ -62,7 +62,8 @@ const AFTER_HELP: &str = "Without a command it serves when FUNCTIONS_CUSTOMHANDL
 enum Command {
     /// Serve the Functions host on 127.0.0.1 at FUNCTIONS_CUSTOMHANDLER_PORT.
     Serve,
-    /// Poll every enabled instance once, print what happened, and exit with 0 only if nothing failed.
+    /// Poll every enabled instance once, print what happened, and exit with 0 only if nothing failed. A backfill that was
+    /// handed over to the function app is left to it.
     Poll,
     /// List, show or replay the records that could not be stored.
     #[command(subcommand)]
@@ -147,17 +148,20 @@ fn announce(settings: &Settings) {
 /// Has `work` done with the app that the settings make. Ctrl-C ends it as a signal ends a run in Azure: what is under way is
 /// finished and committed.
 fn with_app(environment: Environment, work: impl AsyncFnOnce(&App) -> ExitCode) -> ExitCode {
-    with_settings(quiet_settings(environment), work)
+    match quiet_settings(environment) {
+        Ok(settings) => with_settings(&settings, work),
+        Err(problems) => wrong(&problems),
+    }
 }
 
-fn with_settings(settings: Result<Settings, Problems>, work: impl AsyncFnOnce(&App) -> ExitCode) -> ExitCode {
-    let settings = match settings {
-        Ok(settings) => settings,
-        Err(problems) => {
-            tracing::error!("{problems}");
-            return ExitCode::from(CONFIGURATION);
-        }
-    };
+/// How a command ends whose settings are wrong.
+fn wrong(problems: &Problems) -> ExitCode {
+    tracing::error!("{problems}");
+    ExitCode::from(CONFIGURATION)
+}
+
+/// The same where the settings are there already.
+fn with_settings(settings: &Settings, work: impl AsyncFnOnce(&App) -> ExitCode) -> ExitCode {
     crate::log::install_panic_hook();
     let Some(runtime) = runtime() else { return ExitCode::from(FAILED) };
     let (drain, drained) = watch::channel(false);
@@ -167,7 +171,7 @@ fn with_settings(settings: Result<Settings, Problems>, work: impl AsyncFnOnce(&A
                 let _ = drain.send(true);
             }
         });
-        let app = App::assemble(&settings, drained)?;
+        let app = App::assemble(settings, drained)?;
         Ok::<_, crate::app::AssembleError>(work(&app).await)
     });
     runtime.shutdown_background();

@@ -173,6 +173,23 @@ async fn under_lease(
 }
 
 impl Job {
+    /// The same job by way of another client, with nothing found out yet.
+    #[must_use]
+    pub fn by_way_of(&self, client: Arc<Client>) -> Self {
+        Self {
+            instance: self.instance.clone(),
+            source: self.source,
+            layout: self.layout,
+            client,
+            filter: self.filter.clone(),
+            store: self.store.clone(),
+            destination: Arc::clone(&self.destination),
+            reach: self.reach,
+            clock: self.clock,
+            learnt: Learnt::default(),
+        }
+    }
+
     fn feed(&self) -> &'static Feed {
         darktrace::feed(self.source)
     }
@@ -213,6 +230,8 @@ struct Run<'a> {
     damaged: u32,
     requests: u64,
     catching_up: bool,
+    /// What is under way began with the run, so that it had all of its time.
+    had_all_time: bool,
     /// The master does not give what the windows ask for, so that the watermark stands still for no fault of the runs.
     unavailable: bool,
 }
@@ -247,6 +266,7 @@ impl<'a> Run<'a> {
             damaged: 0,
             requests: 0,
             catching_up: false,
+            had_all_time: true,
             unavailable: false,
         }
     }
@@ -268,7 +288,7 @@ impl<'a> Run<'a> {
         if drained.is_ok() && !matches!(read, Err(Stop::Failed(_))) {
             drained = self.put_aside().await;
         }
-        if matches!(read, Err(Stop::Pause(Pause::Deadline))) {
+        if self.had_all_time && matches!(read, Err(Stop::Pause(Pause::Deadline))) {
             self.ask_for_less();
         }
         crash::point("all settled");

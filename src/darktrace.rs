@@ -73,6 +73,22 @@ impl Client {
         Self { pace: Some(pace), ..self }
     }
 
+    /// A client of the same master with a pause between its requests. This one is not slowed by it. What was learnt of the
+    /// master so far goes along, and the connections are shared.
+    #[must_use]
+    pub fn beside(&self, pace: Pace) -> Self {
+        Self {
+            instance: self.instance.clone(),
+            base: self.base.clone(),
+            public_token: self.public_token.clone(),
+            http: self.http.clone(),
+            clock: self.clock,
+            learnt: Mutex::new(self.learnt()),
+            known: subnets::Known::default(),
+            pace: Some(pace),
+        }
+    }
+
     /// The master's address, without a trailing slash.
     #[must_use]
     pub fn base_url(&self) -> &str {

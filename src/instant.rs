@@ -154,6 +154,12 @@ impl Instant {
         Some(Self(local.0 - offset))
     }
 
+    /// Reads what [`Self::from_iso`] reads, or a day such as `2026-01-02`, which is its midnight in UTC.
+    #[must_use]
+    pub fn from_iso_or_day(text: &str) -> Option<Self> {
+        Self::from_iso(text).or_else(|| Self::from_iso(&format!("{}T00:00:00Z", text.trim())))
+    }
+
     fn civil(self) -> Civil {
         let (year, month, day) = date_of(self.0.div_euclid(DAY));
         let ms = u32::try_from(self.0.rem_euclid(DAY)).unwrap_or(0);

@@ -182,6 +182,27 @@ impl Counts {
     }
 }
 
+/// What a run was for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Work {
+    /// What is new: live polling.
+    #[default]
+    Poll,
+    /// A chosen range of the past.
+    Backfill,
+}
+
+impl Work {
+    /// The word in the health row.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Poll => "Poll",
+            Self::Backfill => "Backfill",
+        }
+    }
+}
+
 /// What one run did for one instance and source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -189,6 +210,8 @@ pub struct Report {
     pub instance: String,
     /// The source that was polled.
     pub source: Source,
+    /// What the run was for.
+    pub work: Work,
     /// Identifies the run: the same for all sources of one invocation.
     pub run_id: String,
     /// Our clock at the start and at the end.
@@ -214,12 +237,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// An empty report of a run that starts now.
+    /// An empty report of a run of live polling that starts now.
     #[must_use]
     pub fn begin(instance: &str, source: Source, run_id: &str, now: Instant) -> Self {
         Self {
             instance: instance.to_owned(),
             source,
+            work: Work::Poll,
             run_id: run_id.to_owned(),
             started: now,
             finished: now,
@@ -232,6 +256,16 @@ impl Report {
             catching_up: false,
             warnings: Vec::new(),
         }
+    }
+
+    /// Whose report it is, as log lines begin: `hq model-alerts`, and ` backfill` where it is one.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        let work = match self.work {
+            Work::Poll => "",
+            Work::Backfill => " backfill",
+        };
+        format!("{} {}{work}", self.instance, self.source)
     }
 
     /// Whether this run makes its invocation fail.
@@ -272,13 +306,25 @@ impl Report {
         }
     }
 
+    /// Why a run stopped before the end; of the past, how far it has come.
+    fn stopped(&self, pause: Pause) -> String {
+        match (pause, self.work, self.watermark) {
+            (Pause::Deadline, Work::Backfill, Some(at)) => format!("at {at}, the next tick goes on"),
+            _ => pause.told().to_owned(),
+        }
+    }
+
     /// The summary line of the log: readable alone, without an alert's contents.
     #[must_use]
     pub fn line(&self) -> String {
         let c = &self.counts;
         let mut line = format!(
-            "darktrace {} {}: fetched {}, new {}, changed {}, sent {}",
-            self.instance, self.source, c.fetched, c.new, c.changed, c.sent
+            "darktrace {}: fetched {}, new {}, changed {}, sent {}",
+            self.subject(),
+            c.fetched,
+            c.new,
+            c.changed,
+            c.sent
         );
         for (what, count) in [
             ("already delivered", c.already_delivered),
@@ -299,7 +345,7 @@ impl Report {
         }
         match &self.outcome {
             Outcome::Complete => {}
-            Outcome::Partial(pause) => line.push_str(&format!(", {}", pause.told())),
+            Outcome::Partial(pause) => line.push_str(&format!(", {}", self.stopped(*pause))),
             Outcome::Skipped => line.push_str(", skipped because another run holds the lease"),
             Outcome::Paused(_) | Outcome::Moved => {
                 line.push_str(&self.by_hand().map(|told| format!(", {told}")).unwrap_or_default());
@@ -320,6 +366,20 @@ mod tests {
         let mut report = Report::begin("default", Source::ModelAlerts, "run", Instant(0));
         report.lag = Some(Duration::from_secs(41));
         assert_eq!(report.line(), "darktrace default model-alerts: fetched 0, new 0, changed 0, sent 0, lag 41 s");
+    }
+
+    #[test]
+    fn the_line_of_a_backfill_says_that_it_is_one() {
+        let mut report = Report::begin("hq", Source::ModelAlerts, "run", Instant(0));
+        report.work = Work::Backfill;
+        assert_eq!(report.line(), "darktrace hq model-alerts backfill: fetched 0, new 0, changed 0, sent 0");
+        report.outcome = Outcome::Partial(Pause::Deadline);
+        report.watermark = Some(Instant(1_767_225_600_000));
+        assert!(
+            report.line().ends_with("sent 0, at 2026-01-01T00:00:00.000Z, the next tick goes on"),
+            "{}",
+            report.line()
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! `backfill`: a range of the past, with its progress on the screen.
 
+mod order;
 mod shown;
 
 use super::serve::{PATIENCE, signal};
-use super::{CONFIGURATION, Environment, FAILED, USAGE, poll, runtime, settings};
+use super::{CONFIGURATION, Environment, FAILED, USAGE, poll, runtime, settings, with_app, with_settings, wrong};
 use crate::app::{App, Choice};
 use crate::backfill::{Order, Overlap};
 use crate::cycle::{Manner, Progress, Start};
@@ -24,16 +25,18 @@ pub(super) const LONG_ABOUT: &str = "Store a range of the past, beside live poll
     it may have.\n\n\
     After an interruption of any kind the same command goes on where it stopped. Exit code 0: the range is complete. 1: \
     something failed, and the last line says what to do. 130 or 143: a signal ended it, after what was under way was \
-    committed.";
+    committed.\n\n\
+    With --hand-over nothing is read here: the function app works on the range beside live polling, as far as it comes \
+    with each tick, and --withdraw takes that back.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// The begin of the range: 2026-01-01 or 2026-01-01T08:00:00Z, in UTC unless it says otherwise.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    from: Instant,
+    #[arg(long, value_name = "TIME", value_parser = time, required_unless_present = "withdraw")]
+    from: Option<Instant>,
     /// The end of the range, which is not part of it.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    to: Instant,
+    #[arg(long, value_name = "TIME", value_parser = time, required_unless_present = "withdraw")]
+    to: Option<Instant>,
     /// Only this instance [default: all that are enabled].
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
@@ -52,16 +55,46 @@ pub(super) struct Options {
     /// Requests to a master in a minute, at most and evenly spread.
     #[arg(long, value_name = "N", default_value = "30")]
     requests_per_minute: NonZeroU32,
+    /// Leave the range to the function app, which works on it after live polling with each tick until it is complete.
+    #[arg(long, conflicts_with_all = ["restart", "dry_run"])]
+    hand_over: bool,
+    /// Take back what was handed over. What is stored stays, and the same order goes on from there.
+    #[arg(long, conflicts_with_all = ["from", "to", "instance", "source", "force", "restart", "dry_run", "hand_over", "requests_per_minute"])]
+    withdraw: bool,
 }
 
-impl Options {
+/// The range that was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    from: Instant,
+    to: Instant,
+    force: bool,
+}
+
+impl Range {
+    /// As it is read where nothing else is said.
     const fn order(&self) -> Order {
         Order {
             from: self.from,
             until: self.to,
             overlap: if self.force { Overlap::SetAside } else { Overlap::Refused },
+            start: Start::Resume,
+            manner: Manner::Posted,
+        }
+    }
+}
+
+impl Options {
+    fn range(&self) -> Option<Range> {
+        let (from, to) = self.from.zip(self.to)?;
+        Some(Range { from, to, force: self.force })
+    }
+
+    const fn order(&self, range: &Range) -> Order {
+        Order {
             start: if self.restart { Start::Restart } else { Start::Resume },
             manner: if self.dry_run { Manner::Counted } else { Manner::Posted },
+            ..range.order()
         }
     }
 
@@ -71,20 +104,23 @@ impl Options {
 }
 
 pub(super) fn run(options: &Options, environment: Environment) -> ExitCode {
+    // Without both ends only this is left.
+    let Some(range) = options.range() else { return with_app(environment, async |app| order::withdraw(app).await) };
     let settings = match settings(environment) {
         Ok(settings) => settings,
-        Err(problems) => {
-            tracing::error!("{problems}");
-            return ExitCode::from(CONFIGURATION);
-        }
+        Err(problems) => return wrong(&problems),
     };
     if let Err(problem) = is_there(options, &settings) {
         tracing::error!("{problem}");
         return ExitCode::from(USAGE);
     }
+    if options.hand_over {
+        let (choice, pace) = (options.choice(), options.requests_per_minute);
+        return with_settings(&settings, async |app| order::hand_over(app, range, choice, pace).await);
+    }
     crate::log::install_panic_hook();
     let Some(runtime) = runtime() else { return ExitCode::from(FAILED) };
-    let ended = runtime.block_on(backfill(options, &settings));
+    let ended = runtime.block_on(backfill(options, &range, &settings));
     runtime.shutdown_background();
     match ended {
         Ok((reports, signal)) => finish(options, &reports, signal),
@@ -113,12 +149,13 @@ fn is_there(options: &Options, settings: &Settings) -> Result<(), String> {
 /// The reports, with the code of the signal that ended the work.
 async fn backfill(
     options: &Options,
+    range: &Range,
     settings: &Settings,
 ) -> Result<(Vec<Report>, Option<u8>), crate::app::AssembleError> {
     let (drain, drained) = watch::channel(false);
     let app = App::assemble_paced(settings, drained, options.requests_per_minute)?;
     let (progress, seen) = watch::channel(Progress::default());
-    let (order, choice) = (options.order(), options.choice());
+    let (order, choice) = (options.order(range), options.choice());
     let work = app.backfill(&order, &choice, &progress);
     let mut shown = Shown::on_stderr(seen);
     tokio::pin!(work);
@@ -167,8 +204,8 @@ const fn again(options: &Options) -> &'static str {
 }
 
 fn time(text: &str) -> Result<Instant, String> {
-    let at = Instant::from_iso(text).or_else(|| Instant::from_iso(&format!("{text}T00:00:00Z")));
-    at.ok_or_else(|| "give a day or a time, such as 2026-01-01 or 2026-01-01T08:00:00Z".to_owned())
+    Instant::from_iso_or_day(text)
+        .ok_or_else(|| "give a day or a time, such as 2026-01-01 or 2026-01-01T08:00:00Z".to_owned())
 }
 
 fn source(name: &str) -> Result<Source, String> {

@@ -1,12 +1,15 @@
 //! `poll`: one cycle now, told as a table.
 
-use super::{Environment, FAILED, print, settings, with_settings};
+use super::{Environment, FAILED, print, settings, with_settings, wrong};
 use crate::report::Report;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 pub(super) fn run(environment: Environment) -> ExitCode {
-    with_settings(settings(environment), async |app| finish(&app.poll().await))
+    match settings(environment) {
+        Ok(settings) => with_settings(&settings, async |app| finish(&app.poll().await)),
+        Err(problems) => wrong(&problems),
+    }
 }
 
 fn finish(reports: &[Report]) -> ExitCode {

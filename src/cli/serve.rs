@@ -2,8 +2,9 @@
 
 use super::check::json;
 use super::{CONFIGURATION, Environment, FAILED, USAGE, runtime, settings};
-use crate::app::{self, App};
+use crate::app::{self, App, Tick};
 use crate::handler::{self, CHECK, Callers, Functions, HttpAnswer, HttpFunction, HttpRoute, Poll, STATUS, Summary};
+use crate::report::Report;
 use crate::settings::{HANDLER_PORT, Problems, Settings};
 use crate::status::{self, Status};
 use std::net::{Ipv4Addr, TcpListener};
@@ -129,7 +130,7 @@ fn poll(app: Lazy) -> Poll {
         Box::pin(async move {
             tracing::debug!("polling for {invocation}");
             match app.get().await {
-                Ok(app) => summary(&app.poll().await),
+                Ok(app) => summary(&app.tick(invocation.interval()).await),
                 Err(problem) => {
                     tracing::error!("{problem}");
                     Summary { failed: true, lines: vec![problem] }
@@ -183,10 +184,10 @@ fn check(settings: Arc<Result<Settings, Problems>>) -> HttpFunction {
     })
 }
 
-fn summary(reports: &[crate::report::Report]) -> Summary {
-    let warnings = |report: &crate::report::Report| report.warnings.clone();
+fn summary(tick: &Tick) -> Summary {
+    let lines = |report: &Report| report.warnings.iter().cloned().chain([report.line()]).collect::<Vec<_>>();
     Summary {
-        failed: reports.iter().any(crate::report::Report::failed),
-        lines: reports.iter().flat_map(|report| warnings(report).into_iter().chain([report.line()])).collect(),
+        failed: tick.problem.is_some() || tick.reports.iter().any(Report::failed),
+        lines: tick.reports.iter().flat_map(lines).chain(tick.problem.clone()).collect(),
     }
 }

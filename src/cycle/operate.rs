@@ -1,4 +1,5 @@
-//! What an operator does by hand: dead letters, the watermark, a standstill, a test of the way into the tables.
+//! What an operator does by hand: dead letters, the watermark, a standstill, an order for the past, a test of the way into
+//! the tables.
 //!
 //! It shares the parts of a run and is none: nothing here asks a master or takes a decision that a run takes. It lies
 //! within the cycle because only the cycle writes to the store. What is printed, and what has to be confirmed first, is
@@ -6,6 +7,7 @@
 
 mod letters;
 mod mapping;
+mod order;
 mod replay;
 mod standstill;
 mod status;
@@ -13,6 +15,10 @@ mod trial;
 mod watermark;
 
 pub use letters::{Letter, dead_letter, dead_letters};
+pub use order::{
+    BackfillProgress, End, Ended, StandingOrder, Withdrawn, WrongOrder, backfill_progress, hand_over, note_ends,
+    standing_order, withdraw,
+};
 pub use replay::{Ending, Replayed, replay};
 pub use standstill::{Standstill, pause, paused, resume};
 pub use status::status;
@@ -44,6 +50,9 @@ pub enum OperateError {
     /// What was asked for is wrong.
     #[error("{0}")]
     Refused(String),
+    /// The order for a range of the past has to be mended.
+    #[error(transparent)]
+    WrongOrder(#[from] WrongOrder),
     /// The row that has to tell of it could not be stored.
     #[error("nothing was changed, because the row that has to tell of it was not stored: {0}")]
     NotTold(String),

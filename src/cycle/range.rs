@@ -10,7 +10,7 @@ use super::stop::Stop;
 use super::{Fetched, Job, Limits, MOST_DAMAGED, Run, Span};
 use crate::checkpoint::{Basis, Checkpoint, Delivered};
 use crate::instant::Instant;
-use crate::report::{Counts, FailureClass, Outcome, Pause, Phase, Report};
+use crate::report::{Counts, FailureClass, Outcome, Pause, Phase, Report, Work};
 use crate::secret::Secret;
 use crate::window::{Policy, Slice, pass};
 use std::sync::Arc;
@@ -111,7 +111,8 @@ pub async fn run_range(
     living: Option<Living>,
     progress: &watch::Sender<Progress>,
 ) -> Report {
-    let mut report = Report::begin(&job.instance, job.source, &limits.run_id, (job.clock)());
+    let report = Report::begin(&job.instance, job.source, &limits.run_id, (job.clock)());
+    let mut report = Report { work: Work::Backfill, ..report };
     report.warnings.extend(job.feed().past.map(str::to_owned));
     let pass = Pass { job, private_token, limits: &limits, range, progress };
     report.outcome = match pass.follow(living, &mut report).await {
@@ -172,7 +173,7 @@ impl Pass<'_> {
         let known = adopt(&mut ledger.checkpoint, living);
         let borders = Arc::new(Borders { range: (self.range.from, self.range.to), beyond, known });
         report.watermark_before = Some(ledger.checkpoint.position.watermark);
-        let mut damaged = 0;
+        let (mut damaged, mut first) = (0, true);
         self.tell(&ledger.checkpoint, report, true);
         loop {
             let widest = widest(&self.job.policy(ledger.checkpoint.basis));
@@ -180,6 +181,8 @@ impl Pass<'_> {
             let span = Span::Past(Arc::clone(&borders), self.range.manner);
             let mut run = Run::new(self.job, self.private_token, self.limits, hold, ledger, span);
             run.damaged = damaged;
+            // That the time was over in a later slice says nothing about its width.
+            run.had_all_time = std::mem::take(&mut first);
             let read = run.read_to_its_end(&slice).await;
             let settled = run.settle(&read).await;
             report.counts.add(&run.counts());
@@ -249,13 +252,15 @@ fn refused(message: String) -> Stop {
 }
 
 impl Run<'_> {
-    /// One slice, unless the process is asked to end meanwhile.
+    /// One slice, unless the time is over or the process is asked to end meanwhile. Who works beside live polling keeps to
+    /// its share, also while a master lets it wait for an answer or the pace for a turn.
     async fn read_to_its_end(&mut self, slice: &Slice) -> Result<(), Stop> {
         self.may_go_on()?;
         let limits = self.limits;
         tokio::select! {
             read = self.read_slice(slice) => read,
             () = limits.drained() => Err(Stop::Pause(Pause::Drain)),
+            () = limits.expired() => Err(Stop::Pause(Pause::Deadline)),
         }
     }
 

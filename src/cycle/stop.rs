@@ -34,6 +34,11 @@ impl Limits {
         }
     }
 
+    /// Resolves at the deadline.
+    pub(super) async fn expired(&self) {
+        tokio::time::sleep(self.deadline.remaining()).await;
+    }
+
     /// Resolves when the process is asked to end.
     pub(super) async fn drained(&self) {
         let mut drain = self.drain.clone();

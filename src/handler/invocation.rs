@@ -1,12 +1,14 @@
-//! Reads the envelope of an invocation, for the log.
+//! Reads the envelope of an invocation, for the log and for how often the timer fires.
 //!
-//! The payload decides nothing: the window of a poll comes from its own checkpoint. So all of it is optional, and a member
+//! The payload decides nothing of a poll, whose window comes from its own checkpoint; how often the timer fires bounds the
+//! work that goes on beside it. So all of it is optional, and a member
 //! of another type counts as absent. Only what cannot be an envelope at all is refused.
 
 use crate::instant::Instant;
 use axum::http::HeaderMap;
 use serde_json::Value;
 use std::fmt;
+use std::time::Duration;
 use thiserror::Error;
 
 /// The header with the invocation's identifier, a GUID. Repeated attempts of one firing share it.
@@ -15,7 +17,7 @@ const ID: &str = "x-azure-functions-invocationid";
 /// The longest time that the host writes: `2026-01-02T03:04:05.1234567+00:00`.
 const LONGEST_TIME: usize = 33;
 
-/// What the host says of an invocation. Nothing is decided by it; it makes log lines readable.
+/// What the host says of an invocation. No window is decided by it; it makes log lines readable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invocation {
     /// The identifier by which the host's own log lines are found.
@@ -66,6 +68,15 @@ impl Invocation {
             scheduled: time(status, "Next"),
             last: time(status, "Last"),
         })
+    }
+}
+
+impl Invocation {
+    /// From the tick before to this one, where the host tells both. After an outage it is as long as that.
+    #[must_use]
+    pub fn interval(&self) -> Option<Duration> {
+        let (last, scheduled) = self.last.zip(self.scheduled)?;
+        (last < scheduled).then(|| scheduled.since(last))
     }
 }
 
@@ -128,6 +139,18 @@ mod tests {
             last: Some(Instant(TEN.0 + 24)),
         };
         assert_eq!(read, expected);
+        assert_eq!(read.interval(), Some(Duration::from_millis(299_976)));
+    }
+
+    #[test]
+    fn an_interval_needs_two_ticks_in_their_order() {
+        let ticks = |last, scheduled| Invocation { last, scheduled, ..Invocation::default() }.interval();
+        assert_eq!(ticks(Some(TEN), Some(TEN + Duration::from_secs(60))), Some(Duration::from_secs(60)));
+        for (last, scheduled) in
+            [(None, Some(TEN)), (Some(TEN), None), (Some(TEN), Some(TEN)), (Some(TEN), Some(Instant(1)))]
+        {
+            assert_eq!(ticks(last, scheduled), None);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub fn write_health_row(report: &Report, posted_at: Instant, out: &mut Vec<u8>) 
     row.text("RunId", &report.run_id);
     row.text("Instance", &report.instance);
     row.text("Source", report.source.name());
+    row.text("Work", report.work.name());
     row.text("StartTime", &report.started.rfc3339());
     row.text("EndTime", &report.finished.rfc3339());
     row.text("Status", report.status());

@@ -233,7 +233,7 @@ async fn a_year_takes_little_memory_and_leaves_a_small_checkpoint() {
         largest = largest.max(size);
     }
     world.backfill_well(ends, &["--source", "model-alerts"]).await;
-    assert_eq!(world.ingestion.taken_rows(), EVENTS, "none is lost and none is stored twice");
+    assert_eq!(world.rows().len() as u64, EVENTS, "none is lost and none is stored twice");
     assert_eq!(keys(&world.rows()).len() as u64, EVENTS);
     let (checkpoint, size) = world.backfill_checkpoint(Source::ModelAlerts).await.unwrap();
     assert!(checkpoint.delivered.len() < 10 && size < 2_000, "in the end only the border is kept: {size} bytes");
@@ -266,7 +266,7 @@ async fn a_million_events_at_a_thousand_an_hour_take_no_more_memory_than_the_fir
     };
     println!("{:?} after {:?}, rows and peak KiB: {seen:?}", status, began.elapsed());
     assert!(status.success());
-    assert_eq!(world.ingestion.taken_rows(), EVENTS as u64);
+    assert_eq!(world.rows().len(), EVENTS);
     let (_, size) = world.backfill_checkpoint(Source::ModelAlerts).await.unwrap();
     assert!(size < 2_000, "{size} bytes");
     let early = seen.iter().find(|(taken, _)| *taken > EVENTS as u64 / 10).unwrap().1;

@@ -6,6 +6,7 @@ mod appliance;
 mod architecture;
 mod azurite;
 mod backfill;
+mod backfill_order;
 mod browser;
 mod check;
 mod checkpoints;

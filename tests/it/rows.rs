@@ -2,7 +2,7 @@
 
 use darktrace_sentinel::instant::Instant;
 use darktrace_sentinel::key::Key;
-use darktrace_sentinel::report::{Counts, Failure, FailureClass, Outcome, Pause, Phase, Report};
+use darktrace_sentinel::report::{Counts, Failure, FailureClass, Outcome, Pause, Phase, Report, Work};
 use darktrace_sentinel::row::{Context, Identity, IngestKind, Record, Score, Subnets, shrink, write_health_row};
 use darktrace_sentinel::source::{Changes, Layout, Source};
 use proptest::prelude::*;
@@ -214,7 +214,7 @@ fn a_failed_run_tells_what_to_do_in_its_health_row() {
     let row = health_row(&report);
     let expected = json!({
         "TimeGenerated": "2026-01-01T00:05:00.000Z", "RunId": "run-1", "Instance": "hq", "Source": "ai-analyst",
-        "StartTime": "2026-01-01T00:00:00.000Z", "EndTime": "2026-01-01T00:00:02.000Z", "Status": "ConfigError",
+        "Work": "Poll", "StartTime": "2026-01-01T00:00:00.000Z", "EndTime": "2026-01-01T00:00:02.000Z", "Status": "ConfigError",
         "FailureClass": "Configuration", "FailurePhase": "Post", "HttpStatus": 403,
         "Message": "the role is missing: \"assign\" it", "Fetched": 3, "OutsideWindow": 0, "AlreadyDelivered": 1,
         "Filtered": 0, "New": 2, "Changed": 0, "Sent": 0, "DeadLettered": 0, "Unsent": 2, "ValuesCut": 0,
@@ -230,6 +230,8 @@ fn every_other_outcome_has_a_health_row_too() {
     let mut report = Report::begin("hq", Source::ModelAlerts, "run-2", Instant(1_767_225_600_000));
     assert_eq!(health_row(&report)["Status"], "Success");
     assert_eq!(health_row(&report)["Warnings"], json!([]));
+    report.work = Work::Backfill;
+    assert_eq!(health_row(&report)["Work"], "Backfill");
     report.outcome = Outcome::Skipped;
     assert_eq!(health_row(&report)["Status"], "Skipped");
     report.watermark_before = Some(report.started);
