@@ -6,12 +6,14 @@
 //!
 //! Status codes and texts follow the service's documentation and the issues of its clients:
 //! <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>. Rows against columns are in
-//! `schema`, the checks of a post in `post`.
+//! `schema`, the checks of a post in `post`; millions of rows are not kept but counted, in [`Tally`].
 
 mod post;
 mod schema;
+mod tally;
 
 pub use schema::{ColumnType, Columns, SchemaError, Violation, columns_of};
+pub use tally::{Counted, Tally};
 
 use super::faults::FaultQueue;
 use super::server::{Running, Stop, Switch};
@@ -140,6 +142,8 @@ struct Store {
     posts: Vec<SeenPost>,
     /// Accepted bodies as they were sent: the rows of a large test stay small.
     bodies: BTreeMap<String, Vec<Taken>>,
+    /// The streams whose rows are counted and not kept.
+    tallies: BTreeMap<String, Tally>,
     taken_rows: u64,
     violations: BTreeSet<Violation>,
     in_flight: usize,
@@ -211,6 +215,16 @@ impl Ingestion {
         bodies.iter().flat_map(Taken::rows).collect()
     }
 
+    /// From now on the rows of this stream are checked and counted as before, and only what `tally` needs is kept of them.
+    pub fn tally(&self, stream: &str, tally: Tally) {
+        locked(&self.shared.store).tallies.insert(stream.to_owned(), tally);
+    }
+
+    /// What `look` sees in the tally of this stream, if it has one.
+    pub fn tallied<T>(&self, stream: &str, look: impl FnOnce(&Tally) -> T) -> Option<T> {
+        locked(&self.shared.store).tallies.get(stream).map(look)
+    }
+
     /// How many rows all streams took together.
     #[must_use]
     pub fn taken_rows(&self) -> u64 {
@@ -228,6 +242,18 @@ impl Ingestion {
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
         locked(&self.shared.store).violations.iter().cloned().collect()
+    }
+
+    /// The post that came last.
+    #[must_use]
+    pub fn last_post(&self) -> Option<SeenPost> {
+        locked(&self.shared.store).posts.last().cloned()
+    }
+
+    /// Posts that are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        locked(&self.shared.store).in_flight
     }
 
     /// The most posts that were ever under way at the same time.
@@ -282,7 +308,10 @@ fn take(shared: &Shared, visit: &Visit, mut post: Post, closes: bool) -> Answer 
     let mut store = locked(&shared.store);
     store.violations.extend(violations);
     store.taken_rows += rows.len() as u64;
-    store.bodies.entry(post.stream.clone()).or_default().push(post.into_taken());
+    match store.tallies.get_mut(&post.stream) {
+        Some(tally) => rows.iter().for_each(|row| tally.take(row)),
+        None => store.bodies.entry(post.stream.clone()).or_default().push(post.into_taken()),
+    }
     if closes { Answer::Closed } else { Answer::Accepted }
 }
 
