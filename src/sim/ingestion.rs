@@ -6,21 +6,23 @@
 //!
 //! Status codes and texts follow the service's documentation and the issues of its clients:
 //! <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>. Rows against columns are in
-//! `schema`, the checks of a post in `post`; millions of rows are not kept but counted, in [`Tally`].
+//! `schema`, the checks of a post in `post`; millions of rows are not kept but counted, in [`Tally`]. The
+//! journal of posts is in `visit`.
 
 mod post;
 mod schema;
 mod tally;
+mod visit;
 
 pub use schema::{ColumnType, Columns, SchemaError, Violation, columns_of};
 pub use tally::{Counted, Tally};
+pub use visit::SeenPost;
 
 use super::faults::FaultQueue;
 use super::server::{Running, Stop, Switch};
 use super::{RetryAfter, calendar, locked};
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use post::{Answer, Post, Taken};
 use serde_json::Value;
@@ -29,6 +31,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use visit::Visit;
 
 /// The data collection rule that the endpoint serves.
 #[derive(Clone, Debug, Default)]
@@ -81,29 +84,6 @@ impl Default for Modes {
     fn default() -> Self {
         Self { latency_ms: 0, reject_rows_containing: None, limit_bytes: 1_048_576, pause_after_rows: None }
     }
-}
-
-/// A post as the endpoint saw it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SeenPost {
-    /// The stream in the path.
-    pub stream: String,
-    /// The `x-ms-client-request-id` header.
-    pub client_request_id: Option<String>,
-    /// Rows in the body, taken or not; 0 when it could not be read.
-    pub rows: usize,
-    /// Bytes of the inflated body.
-    pub raw_bytes: usize,
-    /// Bytes of the body as sent.
-    pub wire_bytes: usize,
-    /// The status answered; 0 while there is none, and for a connection that was closed instead.
-    pub status: u16,
-    /// Whether the rows were taken.
-    pub was_taken: bool,
-    /// When it came, in epoch milliseconds.
-    pub received_at_ms: i64,
-    /// Posts under way at that moment, this one included.
-    pub in_flight: usize,
 }
 
 /// A handle to a running endpoint; it runs until the last handle is dropped.
@@ -327,39 +307,6 @@ impl Shared {
             _ = free => {}
             () = self.stop.clone().wait() => {}
         }
-    }
-}
-
-/// One post on its way through. While it lives, it counts as in flight.
-struct Visit {
-    shared: Arc<Shared>,
-    number: usize,
-}
-
-impl Visit {
-    fn begin(shared: &Arc<Shared>, stream: &str, headers: &HeaderMap, now_ms: i64) -> Self {
-        let mut store = locked(&shared.store);
-        store.in_flight += 1;
-        store.max_in_flight = store.max_in_flight.max(store.in_flight);
-        let seen = SeenPost {
-            stream: stream.to_owned(),
-            client_request_id: post::text(headers, "x-ms-client-request-id").map(str::to_owned),
-            received_at_ms: now_ms,
-            in_flight: store.in_flight,
-            ..SeenPost::default()
-        };
-        store.posts.push(seen);
-        Self { shared: Arc::clone(shared), number: store.posts.len() - 1 }
-    }
-
-    fn note(&self, change: impl FnOnce(&mut SeenPost)) {
-        change(&mut locked(&self.shared.store).posts[self.number]);
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        locked(&self.shared.store).in_flight -= 1;
     }
 }
 
