@@ -5,9 +5,9 @@
 //! a redirect, a parameter it does not know is ignored, acknowledged alerts are hidden, pinned events always come along.
 //! Where nobody public knows what a real one does, the choice is written beside the code. It does not know who asks.
 //!
-//! Records are in [`records`], what a query selects in `selection`, which path leads where in `route`, what goes over the
-//! wire in `answer`, misbehaviour in [`faults`] and [`modes`]. [`antigena`], [`comments`], [`email`], [`status`] and
-//! `subnets` have a file each, with all that belongs to them.
+//! Records are in [`records`] and `alerts`, what a query selects in `selection`, which path leads where in `route`, what
+//! goes over the wire in `answer`, misbehaviour in [`faults`] and [`modes`]. [`antigena`], [`comments`], [`email`],
+//! [`status`] and `subnets` have a file each, with all that belongs to them.
 
 pub mod antigena;
 pub mod comments;
@@ -17,6 +17,7 @@ pub mod modes;
 pub mod records;
 pub mod status;
 
+mod alerts;
 mod answer;
 mod array;
 mod memory;
@@ -162,7 +163,8 @@ impl Appliance {
     }
 
     /// Creates `n` alerts quickly, with `creationTime` spread evenly from `from_ms` to `to_ms` (excluded), and returns their
-    /// `pbid`s. They tell fewer different stories than [`Self::issue_alert`], so that 100,000 of them take little memory.
+    /// `pbid`s. They tell fewer different stories than [`Self::issue_alert`], and take no memory until a query finds them: a
+    /// year of a thousand an hour is as cheap as an hour.
     pub fn issue_many(&self, n: usize, from_ms: i64, to_ms: i64) -> RangeInclusive<i64> {
         locked(&self.shared.memory).issue_many(n, from_ms, to_ms)
     }

@@ -6,19 +6,23 @@
 //!
 //! Status codes and texts follow the service's documentation and the issues of its clients:
 //! <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>. Rows against columns are in
-//! `schema`, the checks of a post in `post`.
+//! `schema`, the checks of a post in `post`; millions of rows are not kept but counted, in [`Tally`]. The
+//! journal of posts is in `visit`.
 
 mod post;
 mod schema;
+mod tally;
+mod visit;
 
 pub use schema::{ColumnType, Columns, SchemaError, Violation, columns_of};
+pub use tally::{Counted, Tally};
+pub use visit::SeenPost;
 
 use super::faults::FaultQueue;
 use super::server::{Running, Stop, Switch};
 use super::{RetryAfter, calendar, locked};
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use post::{Answer, Post, Taken};
 use serde_json::Value;
@@ -27,6 +31,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use visit::Visit;
 
 /// The data collection rule that the endpoint serves.
 #[derive(Clone, Debug, Default)]
@@ -81,29 +86,6 @@ impl Default for Modes {
     }
 }
 
-/// A post as the endpoint saw it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SeenPost {
-    /// The stream in the path.
-    pub stream: String,
-    /// The `x-ms-client-request-id` header.
-    pub client_request_id: Option<String>,
-    /// Rows in the body, taken or not; 0 when it could not be read.
-    pub rows: usize,
-    /// Bytes of the inflated body.
-    pub raw_bytes: usize,
-    /// Bytes of the body as sent.
-    pub wire_bytes: usize,
-    /// The status answered; 0 while there is none, and for a connection that was closed instead.
-    pub status: u16,
-    /// Whether the rows were taken.
-    pub was_taken: bool,
-    /// When it came, in epoch milliseconds.
-    pub received_at_ms: i64,
-    /// Posts under way at that moment, this one included.
-    pub in_flight: usize,
-}
-
 /// A handle to a running endpoint; it runs until the last handle is dropped.
 ///
 /// ```
@@ -140,6 +122,8 @@ struct Store {
     posts: Vec<SeenPost>,
     /// Accepted bodies as they were sent: the rows of a large test stay small.
     bodies: BTreeMap<String, Vec<Taken>>,
+    /// The streams whose rows are counted and not kept.
+    tallies: BTreeMap<String, Tally>,
     taken_rows: u64,
     violations: BTreeSet<Violation>,
     in_flight: usize,
@@ -211,6 +195,16 @@ impl Ingestion {
         bodies.iter().flat_map(Taken::rows).collect()
     }
 
+    /// From now on the rows of this stream are checked and counted as before, and only what `tally` needs is kept of them.
+    pub fn tally(&self, stream: &str, tally: Tally) {
+        locked(&self.shared.store).tallies.insert(stream.to_owned(), tally);
+    }
+
+    /// What `look` sees in the tally of this stream, if it has one.
+    pub fn tallied<T>(&self, stream: &str, look: impl FnOnce(&Tally) -> T) -> Option<T> {
+        locked(&self.shared.store).tallies.get(stream).map(look)
+    }
+
     /// How many rows all streams took together.
     #[must_use]
     pub fn taken_rows(&self) -> u64 {
@@ -228,6 +222,18 @@ impl Ingestion {
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
         locked(&self.shared.store).violations.iter().cloned().collect()
+    }
+
+    /// The post that came last.
+    #[must_use]
+    pub fn last_post(&self) -> Option<SeenPost> {
+        locked(&self.shared.store).posts.last().cloned()
+    }
+
+    /// Posts that are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        locked(&self.shared.store).in_flight
     }
 
     /// The most posts that were ever under way at the same time.
@@ -282,7 +288,10 @@ fn take(shared: &Shared, visit: &Visit, mut post: Post, closes: bool) -> Answer 
     let mut store = locked(&shared.store);
     store.violations.extend(violations);
     store.taken_rows += rows.len() as u64;
-    store.bodies.entry(post.stream.clone()).or_default().push(post.into_taken());
+    match store.tallies.get_mut(&post.stream) {
+        Some(tally) => rows.iter().for_each(|row| tally.take(row)),
+        None => store.bodies.entry(post.stream.clone()).or_default().push(post.into_taken()),
+    }
     if closes { Answer::Closed } else { Answer::Accepted }
 }
 
@@ -298,39 +307,6 @@ impl Shared {
             _ = free => {}
             () = self.stop.clone().wait() => {}
         }
-    }
-}
-
-/// One post on its way through. While it lives, it counts as in flight.
-struct Visit {
-    shared: Arc<Shared>,
-    number: usize,
-}
-
-impl Visit {
-    fn begin(shared: &Arc<Shared>, stream: &str, headers: &HeaderMap, now_ms: i64) -> Self {
-        let mut store = locked(&shared.store);
-        store.in_flight += 1;
-        store.max_in_flight = store.max_in_flight.max(store.in_flight);
-        let seen = SeenPost {
-            stream: stream.to_owned(),
-            client_request_id: post::text(headers, "x-ms-client-request-id").map(str::to_owned),
-            received_at_ms: now_ms,
-            in_flight: store.in_flight,
-            ..SeenPost::default()
-        };
-        store.posts.push(seen);
-        Self { shared: Arc::clone(shared), number: store.posts.len() - 1 }
-    }
-
-    fn note(&self, change: impl FnOnce(&mut SeenPost)) {
-        change(&mut locked(&self.shared.store).posts[self.number]);
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        locked(&self.shared.store).in_flight -= 1;
     }
 }
 

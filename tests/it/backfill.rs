@@ -1,7 +1,9 @@
-//! A chosen range of the past, beside live polling: once, whatever interrupts it.
+//! A chosen range of the past, beside live polling: once, whatever interrupts it. A whole year is in `year`.
+
+mod year;
 
 use crate::azurite;
-use crate::checkpoints::state;
+use crate::checkpoints::{state, state_of_backfill};
 use crate::journeys::{count, created};
 use crate::world::{ALERTS, HEALTH, HOUR, MINUTE, Run, World, now_ms};
 use darktrace_sentinel::checkpoint::Checkpoint;
@@ -45,7 +47,7 @@ impl World {
 
     /// The stored checkpoint of a backfill.
     async fn backfill_checkpoint(&self, source: Source) -> Option<(Checkpoint, usize)> {
-        let bytes = self.document(&format!("backfill/default/{source}/state.json")).await?;
+        let bytes = self.document(&state_of_backfill(source)).await?;
         Some((Checkpoint::parse(&bytes, Instant(now_ms())).unwrap().0, bytes.len()))
     }
 
@@ -54,8 +56,8 @@ impl World {
         self.checkpoint(source).await.position.floor.0
     }
 
-    /// Kills the backfill when so many rows were taken and what follows them is held. Returns the most memory that it had.
-    async fn kill_when_taken(&self, rows: u64, ends: Ends) -> u64 {
+    /// Kills the backfill when so many rows were taken and what follows them is held.
+    async fn kill_when_taken(&self, rows: u64, ends: Ends) {
         self.ingestion.set_modes(Modes { pause_after_rows: Some(rows), ..Modes::default() });
         let mut child = self.start_backfill(ends, &["--source", "model-alerts"]);
         let held = || self.ingestion.posts().last().is_some_and(|post| !post.was_taken && post.rows > 0);
@@ -66,19 +68,10 @@ impl World {
             }
         });
         waited.await.expect("the rows come");
-        let most = most_memory(&child);
         child.kill().await.unwrap();
         child.wait().await.unwrap();
         self.ingestion.set_modes(Modes::default());
-        most
     }
-}
-
-/// The most memory that a child has had so far, in bytes.
-fn most_memory(child: &Child) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id().unwrap())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
 fn kinds(rows: &[Value]) -> BTreeMap<String, usize> {
@@ -197,81 +190,6 @@ async fn an_overlap_that_is_forced_sets_aside_what_live_polling_knows() {
     assert!(!run.text().contains("stored again"), "{}", run.text());
     assert!(world.rows().len() > live, "what lies before live polling came");
     world.check_exactly_once();
-}
-
-#[tokio::test]
-async fn a_backfill_that_is_killed_ten_times_goes_on_where_it_stopped() {
-    let world = World::new().await;
-    let now = now_ms();
-    let ends = (now - 40 * DAY, now - 2 * DAY);
-    world.appliance.issue_many(3_000, ends.0, ends.1);
-    for kill in 1..=10 {
-        world.kill_when_taken(kill * 250, ends).await;
-    }
-    let (checkpoint, _) = world.backfill_checkpoint(Source::ModelAlerts).await.unwrap();
-    assert!(checkpoint.position.sweep.is_some_and(|sweep| sweep.next > checkpoint.position.floor), "it came somewhere");
-    world.backfill_well(ends, &["--source", "model-alerts"]).await;
-    // What was held was never taken, so that not even these kills repeat a row.
-    world.check_exactly_once();
-    let rows = world.rows().len();
-    world.backfill_well(ends, &["--source", "model-alerts"]).await;
-    assert_eq!(world.rows().len(), rows, "a range that is complete is not read again");
-}
-
-#[tokio::test]
-async fn a_year_takes_little_memory_and_leaves_a_small_checkpoint() {
-    const EVENTS: u64 = 30_000;
-    let world = World::new().await;
-    let now = now_ms();
-    let ends = (now - 366 * DAY, now - 2 * DAY);
-    world.appliance.issue_many(EVENTS as usize, ends.0, ends.1);
-    let (mut largest, mut memory) = (0, Vec::new());
-    for kill in 1..=3 {
-        memory.push(world.kill_when_taken(kill * 7_000, ends).await);
-        let (checkpoint, size) = world.backfill_checkpoint(Source::ModelAlerts).await.unwrap();
-        assert!(checkpoint.delivered.len() < 3_000, "{} keys", checkpoint.delivered.len());
-        largest = largest.max(size);
-    }
-    world.backfill_well(ends, &["--source", "model-alerts"]).await;
-    assert_eq!(world.rows().len() as u64, EVENTS, "none is lost and none is stored twice");
-    assert_eq!(keys(&world.rows()).len() as u64, EVENTS);
-    let (checkpoint, size) = world.backfill_checkpoint(Source::ModelAlerts).await.unwrap();
-    assert!(checkpoint.delivered.len() < 10 && size < 2_000, "in the end only the border is kept: {size} bytes");
-    assert!(largest < 100_000, "{largest} bytes on the way");
-    assert!(memory.iter().all(|bytes| *bytes < 64 << 20), "{memory:?} bytes");
-    assert!(world.ingestion.max_in_flight() <= 2 && world.appliance.max_in_flight("/modelbreaches") == 1);
-}
-
-/// By hand, in a release build: `cargo test --release --all-features --test it a_million -- --ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes minutes and gigabytes of the simulators' memory"]
-async fn a_million_events_at_a_thousand_an_hour_take_no_more_memory_than_the_first_of_them() {
-    const EVENTS: usize = 1_000_000;
-    let world = World::new().await;
-    let now = now_ms();
-    let ends = (now - 1_050 * HOUR, now - 50 * HOUR);
-    world.appliance.issue_many(EVENTS, ends.0, ends.1);
-    let began = tokio::time::Instant::now();
-    let mut child = world.start_backfill(ends, &["--source", "model-alerts"]);
-    let mut seen = Vec::new();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        let taken = world.ingestion.taken_rows();
-        if taken > 0 {
-            seen.push((taken, most_memory(&child) >> 10));
-        }
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    };
-    println!("{:?} after {:?}, rows and peak KiB: {seen:?}", status, began.elapsed());
-    assert!(status.success());
-    assert_eq!(world.rows().len(), EVENTS);
-    let (_, size) = world.backfill_checkpoint(Source::ModelAlerts).await.unwrap();
-    assert!(size < 2_000, "{size} bytes");
-    let early = seen.iter().find(|(taken, _)| *taken > EVENTS as u64 / 10).unwrap().1;
-    let last = seen.last().unwrap().1;
-    assert!(last < early * 5 / 4, "{early} KiB after a tenth, {last} KiB at the end");
 }
 
 #[cfg(feature = "crash-points")]

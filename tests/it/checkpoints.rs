@@ -111,6 +111,10 @@ pub(crate) fn state(source: Source) -> String {
     format!("state/default/{source}.json")
 }
 
+pub(crate) fn state_of_backfill(source: Source) -> String {
+    format!("backfill/default/{source}/state.json")
+}
+
 fn backup(at: i64) -> String {
     format!("backup/default/model-alerts/{:02}.json", at.div_euclid(HOUR).rem_euclid(24))
 }

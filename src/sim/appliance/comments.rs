@@ -4,7 +4,8 @@
 //! comments an alert has is told in the alert itself.
 
 use super::Appliance;
-use super::memory::{Alert, AlertBody, Memory};
+use super::alerts::{Alert, AlertBody};
+use super::memory::Memory;
 use super::parameters::{BadInput, Parameters, restricted};
 use super::selection::Selection;
 use crate::sim::locked;
@@ -54,8 +55,8 @@ pub(super) fn select(memory: &Memory, ask: Parameters<'_>) -> Result<Selection, 
 }
 
 fn value(comment: &Comment, memory: &Memory) -> Value {
-    let alert = memory.alerts.iter().find(|alert| alert.issued.pbid == comment.pbid);
-    let (pid, name) = alert.map(|alert| model(alert)).unwrap_or_default();
+    let alert = memory.alerts.numbered(comment.pbid).next();
+    let (pid, name) = alert.map(|alert| model(&alert)).unwrap_or_default();
     json!({"time": comment.at_ms, "pbid": comment.pbid, "username": AUTHORS[comment.number % AUTHORS.len()],
         "message": format!("Looked into it, note {}.", comment.number + 1), "pid": pid, "name": name})
 }

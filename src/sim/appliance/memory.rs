@@ -1,5 +1,6 @@
 //! The records that exist on the appliance.
 
+use super::alerts::{Alert, AlertBody, Alerts, Crowd};
 use super::antigena::Actions;
 use super::comments::Comment;
 use super::email::Emails;
@@ -7,7 +8,6 @@ use super::records::{AlertSpec, EventSpec, Growth, Issued, IssuedAlert, IssuedEv
 use super::status::StatusSpec;
 use crate::sim::story::Dice;
 use crate::sim::story::alert::{self, AlertFacts};
-use crate::sim::story::bulk::{self, Teller};
 use crate::sim::story::event::EventFacts;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const FIRST_PBID: i64 = 25_001;
 /// All records, in the order of creation. They are shared with answers under way, which keep the state of their request.
 #[derive(Debug)]
 pub(super) struct Memory {
-    pub(super) alerts: Vec<Arc<Alert>>,
+    pub(super) alerts: Alerts,
     pub(super) events: Vec<Arc<Event>>,
     pub(super) actions: Actions,
     pub(super) emails: Emails,
@@ -26,19 +26,6 @@ pub(super) struct Memory {
     pub(super) status: StatusSpec,
     next_pbid: i64,
     serial: u64,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Alert {
-    pub(super) issued: IssuedAlert,
-    pub(super) body: AlertBody,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum AlertBody {
-    Told(Box<AlertFacts>),
-    Bulk,
-    Raw(String),
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +39,7 @@ pub(super) struct Event {
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            alerts: Vec::new(),
+            alerts: Alerts::default(),
             events: Vec::new(),
             actions: Actions::default(),
             emails: Emails::default(),
@@ -100,32 +87,15 @@ impl Memory {
         };
         let pbid = facts.pbid;
         let body = spec.raw.map_or_else(|| AlertBody::Told(Box::new(facts)), AlertBody::Raw);
-        self.alerts.push(Arc::new(Alert { issued, body }));
+        self.alerts.push(Alert { issued, body });
         pbid
     }
 
     pub(super) fn issue_many(&mut self, n: usize, from_ms: i64, to_ms: i64) -> RangeInclusive<i64> {
         let first = self.next_pbid;
-        let total = i128::try_from(n.max(1)).unwrap_or(1);
-        for k in 0..n {
-            let offset = i128::from(to_ms - from_ms) * i128::try_from(k).unwrap_or(0) / total;
-            let creation_ms = from_ms + i64::try_from(offset).unwrap_or(0);
-            let pbid = self.next_pbid();
-            let issued = IssuedAlert {
-                pbid,
-                time_ms: creation_ms - 2000,
-                creation_ms,
-                visible_from_ms: i64::MIN,
-                acknowledged: false,
-                comments: 0,
-                revisions: 1,
-                score: Teller::score(pbid),
-                is_system: is_system(&bulk::model_of(pbid).1),
-                is_raw: false,
-            };
-            self.alerts.push(Arc::new(Alert { issued, body: AlertBody::Bulk }));
-        }
-        first..=self.next_pbid - 1
+        self.alerts.push_crowd(Crowd::new(first, n, from_ms, to_ms));
+        self.next_pbid += i64::try_from(n).unwrap_or(0);
+        first..=self.last_pbid()
     }
 
     pub(super) fn issue_event(&mut self, spec: EventSpec, now_ms: i64) -> String {
@@ -178,8 +148,7 @@ impl Memory {
     }
 
     fn change_alert(&mut self, pbid: i64, change: impl FnOnce(&mut IssuedAlert)) -> bool {
-        let Some(alert) = self.alerts.iter_mut().find(|alert| alert.issued.pbid == pbid) else { return false };
-        let alert = Arc::make_mut(alert);
+        let Some(alert) = self.alerts.numbered_mut(pbid) else { return false };
         let before = alert.issued.clone();
         change(&mut alert.issued);
         let after = &mut alert.issued;
@@ -206,7 +175,7 @@ impl Memory {
             is_raw: event.raw.is_some(),
         };
         Issued {
-            alerts: self.alerts.iter().map(|alert| alert.issued.clone()).collect(),
+            alerts: self.alerts.all().map(|alert| alert.issued.clone()).collect(),
             events: self.events.iter().map(event).collect(),
             actions: self.actions.issued(),
             emails: self.emails.issued(),
@@ -231,7 +200,7 @@ impl Memory {
     }
 }
 
-fn is_system(model: &str) -> bool {
+pub(super) fn is_system(model: &str) -> bool {
     model.starts_with("System::")
 }
 

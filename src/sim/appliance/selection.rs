@@ -1,6 +1,7 @@
 //! Which records a query selects, and in which shape.
 
-use super::memory::{Alert, AlertBody, Event, Memory};
+use super::alerts::{Alert, AlertBody, Moment};
+use super::memory::{Event, Memory};
 use super::modes::Modes;
 use super::parameters::{BadInput, Parameters};
 use super::records::IssuedAlert;
@@ -64,24 +65,21 @@ fn alert_text(alert: &Alert, shape: &AlertShape, teller: Option<&Teller>) -> Str
 /// The alerts that a query of `/modelbreaches` selects.
 pub(super) fn alerts(memory: &Memory, ask: Parameters<'_>, modes: &Modes, now_ms: i64) -> Result<Selection, BadInput> {
     let by_creation = ask.flag("creationtime") && !modes.ignores_creationtime;
-    let moment = |alert: &Alert| if by_creation { alert.issued.creation_ms } else { alert.issued.time_ms };
+    let moment = if by_creation { Moment::Creation } else { Moment::Activity };
     let (start, end) = ask.window()?;
     let window = start.unwrap_or(i64::MIN)..=end.unwrap_or(i64::MAX);
     let pbid: Option<i64> = ask.number("pbid")?;
     let least: f64 = ask.number("minscore")?.unwrap_or(0.0);
     let hidden = !ask.flag("includeacknowledged");
-    let mut chosen: Vec<Arc<Alert>> = memory
-        .alerts
-        .iter()
-        .filter(|alert| alert.issued.visible_from_ms <= now_ms)
-        .filter(|alert| match pbid {
-            Some(pbid) => alert.issued.pbid == pbid,
-            None => window.contains(&moment(alert)) && !(hidden && alert.issued.acknowledged),
-        })
-        .filter(|alert| alert.issued.score >= least)
-        .map(Arc::clone)
-        .collect();
-    chosen.sort_by_key(|alert| moment(alert));
+    let mut chosen: Vec<Arc<Alert>> = match pbid {
+        Some(pbid) => memory.alerts.numbered(pbid).collect(),
+        None => {
+            let met = memory.alerts.within(window, moment);
+            met.filter(|alert| !(hidden && alert.issued.acknowledged)).collect()
+        }
+    };
+    chosen.retain(|alert| alert.issued.visible_from_ms <= now_ms && alert.issued.score >= least);
+    chosen.sort_by_key(|alert| moment.of(alert));
     if modes.newest_first {
         chosen.reverse();
     }

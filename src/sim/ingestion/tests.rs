@@ -119,6 +119,19 @@ async fn a_row_that_does_not_fit_is_taken_and_noted() {
 }
 
 #[tokio::test]
+async fn rows_that_are_counted_are_checked_and_not_kept() {
+    let ingestion = endpoint().await;
+    ingestion.tally("Custom-T", Tally::new("n", "s", 7..=9));
+    let row = |n: u8| json!({"n": n, "s": format!("{:032x}", n)});
+    assert_eq!(outcome(post(&ingestion, json!([row(7), row(9)]).to_string())).await.0, 204);
+    assert_eq!(outcome(post(&ingestion, json!([row(9), {"n": "x"}]).to_string())).await.0, 204);
+    let counted = Counted { distinct: 2, missing: 1, repeats: 1, changed: 0, strange: 1 };
+    assert_eq!(ingestion.tallied("Custom-T", Tally::counted), Some(counted));
+    assert_eq!((ingestion.rows("Custom-T").len(), ingestion.taken_rows()), (0, 4));
+    assert_eq!(ingestion.violations().len(), 1, "the text that is no number");
+}
+
+#[tokio::test]
 async fn each_fault_is_met_once() {
     let ingestion = endpoint().await;
     for (fault, status, code) in [
