@@ -38,8 +38,53 @@ pub struct Status {
     verdict: Verdict,
     /// Every enabled instance, in the order of the settings.
     instances: Vec<Instance>,
+    /// What is found of no single source.
+    #[serde(flatten)]
+    apart: Apart,
+}
+
+/// What is found of no single source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Apart {
     /// Dead letters of instances and sources that are not polled.
-    other_dead_letters: u64,
+    pub other_dead_letters: u64,
+    /// The range of the past that the function app works off.
+    pub order: Option<Order>,
+    /// What is wrong with that order, and what to do about it.
+    pub order_problem: Option<String>,
+}
+
+/// A range of the past that the function app works off, or has worked off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// The first moment.
+    #[serde(with = "moment")]
+    pub from: Instant,
+    /// The first moment behind it.
+    #[serde(with = "moment")]
+    pub to: Instant,
+    /// When all of it was stored.
+    #[serde(with = "moment::option")]
+    pub completed_at: Option<Instant>,
+}
+
+/// How far the last backfill of a source has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backfill {
+    /// The first moment of its range.
+    #[serde(with = "moment")]
+    pub first: Instant,
+    /// The last one.
+    #[serde(with = "moment")]
+    pub last: Instant,
+    /// What it asks for next.
+    #[serde(with = "moment")]
+    pub next: Instant,
+    /// Whether it has come to its end.
+    pub done: bool,
 }
 
 /// One master.
@@ -63,6 +108,8 @@ pub struct Found {
     pub position: Option<Position>,
     /// An operator has it stand still.
     pub paused: Option<Paused>,
+    /// How far a backfill has come, if there ever was one.
+    pub backfill: Option<Backfill>,
     /// Records that wait as dead letters.
     pub dead_letters: u64,
     /// What runs left behind.
@@ -113,6 +160,7 @@ struct SourceStatus {
     last_success: Option<Instant>,
     lag_seconds: Option<u64>,
     position: Option<Position>,
+    backfill: Option<Backfill>,
     dead_letters: u64,
     last_day: Span,
     runs: Vec<Run>,
@@ -153,9 +201,9 @@ pub enum Verdict {
 
 impl Status {
     /// Judges what was found, by our clock `now`. `found` is in the order of the settings, the sources of an instance
-    /// together; `other_dead_letters` belong to none of them.
+    /// together.
     #[must_use]
-    pub fn new(found: Vec<Found>, other_dead_letters: u64, layout: &'static str, now: Instant) -> Self {
+    pub fn new(found: Vec<Found>, apart: Apart, layout: &'static str, now: Instant) -> Self {
         let mut instances: Vec<Instance> = Vec::new();
         for found in found {
             let name = found.instance.clone();
@@ -166,17 +214,8 @@ impl Status {
             }
         }
         let sources = instances.iter().flat_map(|instance| &instance.sources);
-        let others = if other_dead_letters > 0 { Verdict::Attention } else { Verdict::Ok };
-        let verdict = sources.map(SourceStatus::verdict).fold(others, Verdict::max);
-        Self {
-            schema: SCHEMA,
-            at: now,
-            version: env!("CARGO_PKG_VERSION"),
-            layout,
-            verdict,
-            instances,
-            other_dead_letters,
-        }
+        let verdict = sources.map(SourceStatus::verdict).fold(apart.verdict(), Verdict::max);
+        Self { schema: SCHEMA, at: now, version: env!("CARGO_PKG_VERSION"), layout, verdict, instances, apart }
     }
 
     /// For machines.
@@ -193,10 +232,23 @@ impl Status {
     }
 }
 
+impl Apart {
+    const fn verdict(&self) -> Verdict {
+        if self.order_problem.is_some() {
+            // Its invocations are red.
+            Verdict::Failing
+        } else if self.other_dead_letters > 0 {
+            Verdict::Attention
+        } else {
+            Verdict::Ok
+        }
+    }
+}
+
 impl SourceStatus {
     fn of(found: Found, now: Instant) -> Self {
         let (state, advice) = judge(&found, now);
-        let Found { source, table, position, dead_letters, past, .. } = found;
+        let Found { source, table, position, backfill, dead_letters, past, .. } = found;
         let last_day = past.day(now);
         let lag_seconds = past.runs.first().and_then(|run| run.lag_seconds);
         let Past { last_success, runs, spans } = past;
@@ -209,6 +261,7 @@ impl SourceStatus {
             last_success,
             lag_seconds,
             position,
+            backfill,
             dead_letters,
             last_day,
             runs,
@@ -335,7 +388,7 @@ mod tests {
     }
 
     fn verdict(found: Found) -> Verdict {
-        Status::new(vec![found], 0, "legacy", NOW).verdict()
+        Status::new(vec![found], Apart::default(), "legacy", NOW).verdict()
     }
 
     #[test]
@@ -382,8 +435,14 @@ mod tests {
         assert_eq!(verdict(found([warned])), Verdict::Attention);
         let broken = found([Report { outcome: Outcome::Failed(failure("x")), ..report(NOW) }]);
         let all = vec![found([report(NOW)]), broken, found([])];
-        assert_eq!(Status::new(all, 0, "legacy", NOW).verdict(), Verdict::Failing);
-        assert_eq!(Status::new(vec![], 1, "legacy", NOW).verdict(), Verdict::Attention, "letters of a source that was");
+        assert_eq!(Status::new(all, Apart::default(), "legacy", NOW).verdict(), Verdict::Failing);
+        let alone = |apart| Status::new(vec![], apart, "legacy", NOW).verdict();
+        assert_eq!(alone(Apart::default()), Verdict::Ok);
+        assert_eq!(alone(Apart { other_dead_letters: 1, ..Apart::default() }), Verdict::Attention);
+        assert_eq!(
+            alone(Apart { order_problem: Some("from is missing".to_owned()), ..Apart::default() }),
+            Verdict::Failing
+        );
     }
 
     #[test]
@@ -398,7 +457,9 @@ mod tests {
         };
         let two = [("hq", Some(position)), ("hq", None), ("plant", None)];
         let two = two.map(|(name, position)| Found { instance: name.to_owned(), position, ..found([report(NOW)]) });
-        let told: serde_json::Value = serde_json::from_str(&Status::new(two.into(), 2, "legacy", NOW).json()).unwrap();
+        let apart = Apart { other_dead_letters: 2, ..Apart::default() };
+        let told: serde_json::Value =
+            serde_json::from_str(&Status::new(two.into(), apart, "legacy", NOW).json()).unwrap();
         let names: Vec<_> = told["instances"].as_array().unwrap().iter().map(|i| &i["instance"]).collect();
         assert_eq!(names, ["hq", "plant"]);
         let source = &told["instances"][0]["sources"][0];

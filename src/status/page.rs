@@ -1,7 +1,7 @@
 //! The status as one page for a browser: no script, nothing from elsewhere, readable in light and dark.
 
 use super::chart::{chart, duration};
-use super::{Instance, Position, Run, SourceStatus, Span, State, Status, Verdict};
+use super::{Apart, Backfill, Instance, Order, Position, Run, SourceStatus, Span, State, Status, Verdict};
 use crate::instant::Instant;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -12,7 +12,7 @@ const RENEWED: u32 = 60;
 /// The page of a status.
 #[must_use]
 pub fn page(status: &Status) -> String {
-    let Status { at, version, layout, verdict, instances, other_dead_letters, .. } = status;
+    let Status { at, version, layout, verdict, instances, apart, .. } = status;
     let several = instances.len() > 1;
     let body = html! {
         header {
@@ -23,9 +23,7 @@ pub fn page(status: &Status) -> String {
                 " Everything here is in the log and in DarktraceConnectorHealth_CL too; add "
                 code { "?format=json" } " for a program."
             }
-            @if *other_dead_letters > 0 {
-                p class="advice" { (dead_letters(*other_dead_letters)) " of sources that are not polled; see " code { "dead-letters list" } "." }
-            }
+            (set_apart(apart))
         }
         @if several { (overview(instances)) }
         @for instance in instances { (master(instance, *at)) }
@@ -44,6 +42,26 @@ pub fn trouble(reason: &str) -> String {
         }
     };
     document("no status - darktrace-sentinel", &body)
+}
+
+fn set_apart(apart: &Apart) -> Markup {
+    let Apart { other_dead_letters, order, order_problem } = apart;
+    html! {
+        @if *other_dead_letters > 0 {
+            p class="advice" { (dead_letters(*other_dead_letters)) " of sources that are not polled; see " code { "dead-letters list" } "." }
+        }
+        @if let Some(problem) = order_problem { p class="advice" { (problem) } }
+        @if let Some(Order { from, to, completed_at }) = order {
+            p class="order" {
+                "The function app " @if completed_at.is_some() { "has stored" } @else { "works off" }
+                " the past from " (time(*from)) " to " (time(*to))
+                @match completed_at {
+                    Some(at) => { " (complete since " (time(*at)) ")." }
+                    None => { ", beside live polling." }
+                }
+            }
+        }
+    }
 }
 
 fn document(title: &str, body: &Markup) -> String {
@@ -152,6 +170,7 @@ fn facts(source: &SourceStatus) -> Markup {
         (fact("last success", &at(source.last_success)))
         (fact("watermark", &at(position.map(|position| position.watermark))))
         (fact("sweep", &position.map_or_else(|| "not yet".to_owned(), sweep)))
+        @if let Some(backfill) = &source.backfill { (fact("backfill", &past(backfill))) }
     }
 }
 
@@ -160,6 +179,16 @@ fn sweep(position: &Position) -> String {
         (Some(next), Some(until)) => format!("{} of {}", time(next), time(until)),
         _ => format!("up to {}", time(position.swept)),
     }
+}
+
+fn past(backfill: &Backfill) -> String {
+    let Backfill { first, last, next, done } = backfill;
+    if *done {
+        return format!("done, {} to {}", time(*first), time(*last));
+    }
+    let all = last.since(*first).as_millis().max(1);
+    let share = next.since(*first).as_millis() * 100 / all;
+    format!("{} %, at {} of {}", share.min(100), time(*next), time(*last))
 }
 
 /// Numbers of the last 24 hours.
@@ -252,7 +281,7 @@ mod tests {
             dead_letters,
             ..Found::default()
         });
-        page(&Status::new(found.collect(), 0, "legacy", NOW))
+        page(&Status::new(found.collect(), Apart::default(), "legacy", NOW))
     }
 
     #[test]
@@ -279,6 +308,23 @@ mod tests {
         assert!(shown(&["hq", "plant"], "", 3).contains("2 of 2 sources worth a look"));
         assert!(shown(&["hq", "plant"], "no", 0).contains("2 of 2 sources failing"));
         assert!(shown(&[], "", 0).contains("No source is enabled"));
+    }
+
+    #[test]
+    fn a_backfill_is_shown_with_its_share_and_an_order_with_its_range() {
+        let at = |hour: i64| Instant(NOW.0 + hour * 3_600_000);
+        let half = Backfill { first: at(-10), last: at(-2), next: at(-8), done: false };
+        assert_eq!(past(&half), "25 %, at 2026-01-01 04:34:00 of 2026-01-01 10:34:00");
+        assert!(past(&Backfill { done: true, ..half }).starts_with("done, 2026-01-01 02:34:00 to "));
+        assert_eq!(
+            &past(&Backfill { first: NOW, last: NOW, next: NOW, done: false })[..3],
+            "0 %",
+            "a range of a moment"
+        );
+        let order = |completed_at| Some(Order { from: at(-10), to: at(-2), completed_at });
+        let shown = |completed_at| set_apart(&Apart { order: order(completed_at), ..Apart::default() }).into_string();
+        assert!(shown(None).contains("works off the past from 2026-01-01 02:34:00 to 2026-01-01 10:34:00, beside"));
+        assert!(shown(Some(NOW)).contains("has stored the past") && shown(Some(NOW)).contains("complete since"));
     }
 
     #[test]

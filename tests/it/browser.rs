@@ -165,7 +165,9 @@ async fn a_day_of_several_masters_is_one_page_that_the_readme_shows() {
         let pills = "model-alerts ok ai-analyst ok";
         assert_eq!(look["overview"], serde_json::json!([format!("hq {pills}"), format!("plant {pills}")]));
         let sources = look["sources"].as_array().unwrap();
-        assert_eq!(sources[2]["facts"]["runs, failed"], "288, 12", "{look:#}");
+        let runs = sources[2]["facts"]["runs, failed"].as_str().unwrap();
+        // Where ten minutes begin decides whether the first run of the day is still in it.
+        assert!(["287, 12", "288, 12"].contains(&runs), "{look:#}");
         assert!(sources[2]["chart"].as_str().unwrap().contains("12 failed runs"), "{look:#}");
         assert!(sources.iter().all(|source| source["runs"].as_array().unwrap().len() == 12), "{look:#}");
     }

@@ -267,3 +267,28 @@ fn the_folder_of_the_function_says_what_the_handler_does() {
     assert_eq!((&answer["type"], &answer["name"]), (&"http".into(), &"res".into()));
     assert!(file["bindings"].as_array().unwrap().len() == 2 && STATUS == "DarktraceStatus");
 }
+
+#[tokio::test]
+async fn a_range_of_the_past_is_shown_with_how_far_it_has_come() {
+    let world = World::on_azurite().await;
+    let host = world.app().start().await;
+    host.wire.invoke(&tick()).await;
+    let [from, to] = [5, 2].map(|days| Instant(now_ms() - days * 24 * 60 * MINUTE).rfc3339());
+    let order = ["backfill", "--from", &from, "--to", &to, "--source", "model-alerts", "--hand-over"];
+    world.run_well(&[&order[..], &["--requests-per-minute", "60000"]].concat()).await;
+    let standing = told(&host).await;
+    assert_eq!((&standing["order"]["from"], &standing["order"]["completedAt"]), (&json!(from), &Value::Null));
+    assert_eq!(of(&standing, 0)["backfill"], Value::Null);
+    host.wire.invoke(&tick()).await;
+    let done = told(&host).await;
+    assert!(done["order"]["completedAt"].is_string(), "{done}");
+    assert_eq!((&of(&done, 0)["backfill"]["done"], &of(&done, 0)["backfill"]["first"]), (&json!(true), &json!(from)));
+    assert_eq!(of(&done, 1)["backfill"], Value::Null, "it was not ordered");
+    let shown = ask(&host, BROWSER, &json!({})).await;
+    assert!(shown.page().contains("has stored the past from"), "{}", shown.body);
+    let name = "control/backfill.json";
+    world.store().write(name, "{\"from\":7}".into(), darktrace_sentinel::store::Expect::Anything).await.unwrap();
+    let wrong = told(&host).await;
+    assert_eq!((&wrong["verdict"], &wrong["order"]), (&json!("failing"), &Value::Null));
+    assert!(wrong["orderProblem"].as_str().unwrap().contains("from"), "{wrong}");
+}

@@ -2,14 +2,14 @@
 //! nothing is written, and no lease is taken: whoever looks disturbs no run.
 
 use super::letters::belongs_to;
-use super::{OperateError, Standstill};
+use super::{BackfillProgress, OperateError, StandingOrder, Standstill, backfill_progress, standing_order};
 use crate::cycle::Job;
 use crate::cycle::dead_letter::PLACE;
 use crate::cycle::history::history;
 use crate::cycle::ledger::{Names, Standing};
 use crate::instant::Instant;
 use crate::source::Source;
-use crate::status::{Found, History, Paused, Position, Status};
+use crate::status::{Apart, Backfill, Found, History, Order, Paused, Position, Status};
 use crate::store::Store;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
@@ -38,7 +38,20 @@ pub async fn status(jobs: &[&Job], store: &Store, now: Instant) -> Result<Status
         found.dead_letters = letters.remove(&(job.instance.clone(), Some(job.source))).unwrap_or(0);
     }
     let layout = jobs.first().map_or("", |job| job.layout.name());
-    Ok(Status::new(all, letters.values().sum(), layout, now))
+    let apart = Apart { other_dead_letters: letters.values().sum(), ..ordered(store).await? };
+    Ok(Status::new(all, apart, layout, now))
+}
+
+/// The order for a range of the past. One that cannot be followed is told of.
+async fn ordered(store: &Store) -> Result<Apart, OperateError> {
+    match standing_order(store).await {
+        Ok(order) => {
+            let order = order.map(|StandingOrder { from, to, completed_at, .. }| Order { from, to, completed_at });
+            Ok(Apart { order, ..Apart::default() })
+        }
+        Err(wrong @ OperateError::WrongOrder(_)) => Ok(Apart { order_problem: Some(wrong.told()), ..Apart::default() }),
+        Err(error) => Err(error),
+    }
 }
 
 async fn found(job: &Job, past: &BTreeMap<String, History>, now: Instant) -> Found {
@@ -46,12 +59,15 @@ async fn found(job: &Job, past: &BTreeMap<String, History>, now: Instant) -> Fou
         Ok((position, paused)) => (position, paused, None),
         Err(error) => (None, None, Some(error.told())),
     };
+    // One that cannot be read is the business of the next backfill, which says so.
+    let backfill = backfill_progress(job).await.ok().flatten();
     Found {
         instance: job.instance.clone(),
         source: job.source.name(),
         table: job.source.table(job.layout),
         position,
         paused,
+        backfill: backfill.map(|BackfillProgress { first, last, next, done }| Backfill { first, last, next, done }),
         dead_letters: 0,
         past: past.get(&job.instance).map(|history| history.of(job.source.name())).unwrap_or_default(),
         problem,

@@ -56,11 +56,14 @@ async fn looking_for_a_pause_costs_an_idle_run_one_request_and_a_paused_run_make
     assert_eq!(looks, [look], "one request");
     let counted = |what: &str| rest.iter().filter(|request| request.starts_with(what)).count();
     assert_eq!((counted("PUT lock/"), counted("GET state/")), (2, 1), "{rest:?}");
-    assert_eq!(rest.len(), 3 + counted("PUT state/"), "and nothing else but commits: {rest:?}");
+    // What is left behind to be looked at is a document for all sources of an instance.
+    let history = ["GET history/default.json", "PUT history/default.json"];
+    assert_eq!(history.map(counted), [1, 1], "{rest:?}");
+    assert_eq!(rest.len(), 5 + counted("PUT state/"), "and nothing else but commits: {rest:?}");
     world.run_well(&["pause"]).await;
     tap.requests(&container);
     world.poll_well().await;
-    assert_eq!(tap.requests(&container), [look]);
+    assert_eq!(tap.requests(&container), [look, history[0], history[1]]);
 }
 
 #[tokio::test]

