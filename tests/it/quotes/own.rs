@@ -62,7 +62,7 @@ async fn a_range_of_the_past_that_is_refused() {
     let [from, to] = [now_ms() - 48 * HOUR, now_ms() - HOUR].map(|at| Instant(at).rfc3339());
     let run = world.run(&["backfill", "--from", &from, "--to", &to]).await;
     assert_eq!(run.code, Some(1), "{}", run.text());
-    said("backfill-refused", &[line_of(&run, Source::ModelAlerts), run.line_with("not complete")]);
+    said("backfill-refused", &[run.line_with("model-alerts backfill: "), run.line_with("not complete")]);
 }
 
 #[tokio::test]
