@@ -134,7 +134,7 @@ pub fn unusable(checked: &str, reason: &str) -> Finding {
 /// An instance that is paused.
 #[must_use]
 pub fn paused(instance: &str) -> Finding {
-    Finding::skipped(instance, "the master", "paused by DARKTRACE_ENABLED, so nothing of it is polled or checked")
+    Finding::skipped(instance, "the master", "switched off by DARKTRACE_ENABLED, so nothing of it is polled or checked")
 }
 
 /// An error in two parts: what happened, and what to do next. Errors of the wires end in the next step.

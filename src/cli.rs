@@ -56,14 +56,23 @@ const AFTER_HELP: &str = "Without a command it serves when FUNCTIONS_CUSTOMHANDL
     darktrace-sentinel dead-letters replay --since 2h  post again what was put aside in the last two hours\n  \
     darktrace-sentinel watermark set-back --instance default --source model-alerts --to 3d\n  \
     darktrace-sentinel pause --instance hq             let one master stand still, and resume it later\n  \
-    darktrace-sentinel send-test                       see whether rows arrive in the tables";
+    darktrace-sentinel send-test                       see whether rows arrive in the tables\n  \
+    darktrace-sentinel backfill --from 2026-01-01 --to 2026-02-01 --hand-over\n\n\
+    Exit codes: 0 all was done, 1 something failed, 64 a wrong argument, 78 a wrong setting. docs/operations.md explains \
+    each command, docs/troubleshooting.md each failure.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the Functions host on 127.0.0.1 at FUNCTIONS_CUSTOMHANDLER_PORT.
+    ///
+    /// It answers for DarktracePoll, DarktraceCheck and DarktraceStatus. A browser on this machine may look at
+    /// <http://127.0.0.1:PORT/DarktraceStatus>.
     Serve,
-    /// Poll every enabled instance once, print what happened, and exit with 0 only if nothing failed. A backfill that was
-    /// handed over to the function app is left to it.
+    /// Poll every enabled instance once, and print what happened.
+    ///
+    /// The position is kept where the settings say. With CHECKPOINT_DIR that is a directory of its own: a function app
+    /// stores the same rows again. A backfill that was handed over to the function app is left to it. The exit code is 0
+    /// when nothing failed, 1 when something did, 78 when a setting is wrong.
     Poll,
     /// List, show or replay the records that could not be stored.
     #[command(subcommand)]

@@ -24,7 +24,7 @@ pub(super) const LONG_ABOUT: &str = "Store a range of the past, beside live poll
     CHECKPOINT_DIR as for a poll. The range has to end before live polling began, or is refused with the latest end that \
     it may have.\n\n\
     After an interruption of any kind the same command goes on where it stopped. Exit code 0: the range is complete. 1: \
-    something failed, and the last line says what to do. 130 or 143: a signal ended it, after what was under way was \
+    something failed, and its line says what to do. 130 or 143: a signal ended it, after what was under way was \
     committed.\n\n\
     With --hand-over nothing is read here: the function app works on the range beside live polling, as far as it comes \
     with each tick, and --withdraw takes that back.";
@@ -49,7 +49,7 @@ pub(super) struct Options {
     /// Give up an unfinished range, or store one again that was stored. To go on after that, leave it away.
     #[arg(long)]
     restart: bool,
-    /// Count what would be stored. Posts nothing and keeps no checkpoint.
+    /// Count what would be stored, in the column `new`. Posts nothing and keeps no checkpoint.
     #[arg(long)]
     dry_run: bool,
     /// Requests to a master in a minute, at most and evenly spread.
@@ -191,7 +191,7 @@ fn finish(options: &Options, reports: &[Report], signal: Option<u8>) -> ExitCode
     if reports.iter().all(is_done) {
         return ExitCode::SUCCESS;
     }
-    tracing::error!("the range is not complete; see above for what to do. {}", again(options));
+    tracing::error!("the range is not complete; do what the lines above say. {}", again(options));
     ExitCode::from(FAILED)
 }
 

@@ -13,10 +13,10 @@ use std::process::ExitCode;
 /// Which sources are meant; all that are enabled without a word about it.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Selection {
-    /// Only this instance, by its name in the settings.
+    /// Only this instance, by its name in the settings [default: all that are enabled].
     #[arg(long, value_name = "NAME")]
     pub(super) instance: Option<String>,
-    /// Only this source, such as model-alerts.
+    /// Only this source, such as model-alerts [default: all that are polled].
     #[arg(long, value_name = "NAME", value_parser = source)]
     pub(super) source: Option<Source>,
 }

@@ -177,7 +177,7 @@ pub(super) const PIN_SHA256: Definition = Definition::new(
 pub(super) const ENABLED: Definition = Definition::with_default(
     "DARKTRACE_ENABLED",
     "true",
-    "`false` pauses an instance; it goes on later where it stopped.",
+    "`false` leaves an instance out of polling; it goes on later where it stopped.",
 )
 .per_instance();
 pub(super) const DATA_COLLECTION_ENDPOINT: Definition = Definition::new(

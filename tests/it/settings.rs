@@ -91,11 +91,14 @@ fn looks_like_a_setting(name: &str) -> bool {
         || name.starts_with("AzureFunctionsJobHost__")
 }
 
+/// What every HTTP client reads, and no definition of ours.
+const OF_ALL_CLIENTS: [&str; 2] = ["HTTPS_PROXY", "NO_PROXY"];
+
 fn is_known(name: &str) -> bool {
     let of_an_instance = |definition: &Definition| {
         definition.per_instance && PAGES_INSTANCES.iter().any(|instance| definition.name_for(instance) == name)
     };
-    ALL.iter().any(|definition| definition.name == name || of_an_instance(definition))
+    OF_ALL_CLIENTS.contains(&name) || ALL.iter().any(|definition| definition.name == name || of_an_instance(definition))
 }
 
 /// The values of the example; none at all when they are not flat strings, as the host wants them.

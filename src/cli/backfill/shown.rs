@@ -88,11 +88,14 @@ fn percent(progress: &Progress) -> u64 {
     u64::try_from(done * 100 / whole).unwrap_or(100)
 }
 
-/// By what this process has read so far; nothing before it has read any.
+/// What was read in less time tells nothing of the rate: the first requests need not wait for one another.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// By what this process has read so far; nothing before that can be told.
 fn left(progress: &Progress, elapsed: Duration) -> Option<Duration> {
     let done = progress.next.since(progress.begun).as_secs_f64();
     let rest = progress.to.since(progress.next).as_secs_f64();
-    (done > 0.0).then(|| elapsed.mul_f64(rest / done))
+    (done > 0.0 && elapsed >= SETTLED).then(|| elapsed.mul_f64(rest / done))
 }
 
 fn spoken(span: Duration) -> String {
@@ -138,5 +141,6 @@ mod tests {
     fn what_an_earlier_process_did_does_not_count_for_the_rest() {
         assert_eq!(left(&progress(20, 60), Duration::from_secs(40)), Some(Duration::from_secs(40)));
         assert_eq!(left(&progress(20, 20), Duration::from_secs(40)), None);
+        assert_eq!(left(&progress(0, 25), Duration::from_millis(50)), None, "too early to tell");
     }
 }

@@ -39,7 +39,7 @@ async fn one_instance_is_checked_when_it_is_named() {
     world.set("DARKTRACE_PLANT_ENABLED", "false");
     let paused = Checked::of(world.run_check(&["--json"]).await);
     paused.fails_only(&[], 0);
-    paused.says("skipped", "the master", "paused by DARKTRACE_ENABLED", "");
+    paused.says("skipped", "the master", "switched off by DARKTRACE_ENABLED", "");
 }
 
 #[tokio::test]
