@@ -248,7 +248,9 @@ fn meaning(doing: &str, path: &Path, error: io::Error) -> StoreError {
             let hint = "let the user that the process runs as read and write the directory";
             StoreError::Denied { what, hint, cause }
         }
-        ErrorKind::NotADirectory
+        // What is merely not there yet was dealt with: here it is a place in which nothing can be made.
+        ErrorKind::NotFound
+        | ErrorKind::NotADirectory
         | ErrorKind::IsADirectory
         | ErrorKind::InvalidFilename
         | ErrorKind::ReadOnlyFilesystem => {
@@ -314,6 +316,14 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().join("a");
         let error = meaning("read", &path, read(&path).unwrap_err());
+        assert!(matches!(error, StoreError::Misconfigured { .. }), "{error:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_place_in_which_no_directory_can_be_made_needs_an_operator() {
+        let path = Path::new("/proc/nothing/a");
+        let error = meaning("write", path, create_parents(path).unwrap_err());
         assert!(matches!(error, StoreError::Misconfigured { .. }), "{error:?}");
     }
 }
