@@ -200,6 +200,21 @@ async fn the_pace_holds_from_tick_to_tick() {
 }
 
 #[tokio::test]
+async fn a_master_whose_past_takes_all_of_a_tick_does_not_keep_the_others_from_theirs() {
+    let (mut world, plant) = World::with_two_masters().await;
+    world.set("DARKTRACE_SOURCES", Source::ModelAlerts.name());
+    let host = world.app().start().await;
+    green(&host).await;
+    let begin = now_ms() - 5 * DAY;
+    world.handed_over(begin - 90 * DAY, begin, "12").await;
+    for _ in 0..2 {
+        green(&host).await;
+    }
+    let of_plant = fetches(&plant.seen()).iter().filter(|(_, to)| *to < begin).count();
+    assert!(!world.questions_before(begin).is_empty() && of_plant > 0, "hq asked, plant {of_plant} times");
+}
+
+#[tokio::test]
 async fn a_source_that_live_polling_has_trouble_with_gets_no_turn() {
     let (world, host, begin) = World::after_a_poll().await;
     world.issue_past(begin - 2 * DAY, begin);
