@@ -41,6 +41,8 @@ pub(super) struct Paced {
     work: Mutex<Option<(NonZeroU32, Vec<Arc<Work>>)>>,
     /// The place in the work that a tick begins with. A slow master that began every tick would keep all others waiting.
     next: AtomicUsize,
+    /// What is in the way of the order, by the source that it is in the way of; what holds for all of them has no source.
+    troubles: Mutex<BTreeMap<Option<String>, String>>,
 }
 
 impl Paced {
@@ -96,6 +98,36 @@ fn beside(work: &[Arc<Work>], per_minute: NonZeroU32) -> Vec<Arc<Work>> {
     paced.collect()
 }
 
+impl Paced {
+    /// What is in the way of the order, for whoever looks; `None` as long as nothing is.
+    pub(super) async fn trouble(&self) -> Option<String> {
+        let troubles = self.troubles.lock().await;
+        let (subject, trouble) = troubles.first_key_value()?;
+        let subject = subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default();
+        let others = match troubles.len() - 1 {
+            0 => String::new(),
+            others => format!(" (and {others} more, see the log)"),
+        };
+        Some(format!("{subject}{trouble}{others}"))
+    }
+
+    async fn note_turn(&self, report: &Report) {
+        let (subject, mut troubles) = (Some(report.subject()), self.troubles.lock().await);
+        match &report.outcome {
+            Outcome::Failed(failure) => troubles.insert(subject, failure.message.clone()),
+            _ => troubles.remove(&subject),
+        };
+    }
+
+    async fn note_problem(&self, problem: Option<&String>) {
+        let mut troubles = self.troubles.lock().await;
+        match problem {
+            Some(problem) => troubles.insert(None, problem.clone()),
+            None => troubles.remove(&None),
+        };
+    }
+}
+
 impl App {
     /// One poll of everything, and then as much of a standing order for the past as there is time for. `interval` is the
     /// time from the tick before to this one, where it is known.
@@ -104,10 +136,11 @@ impl App {
         let reports = self.poll_within(&limits).await;
         let mut tick = Tick { reports, problem: None };
         // Asked for only now, so that live polling never waits for it.
-        if let Err(problem) = self.go_on_with_the_past(&mut tick.reports, &limits, share(interval)).await {
+        tick.problem = self.go_on_with_the_past(&mut tick.reports, &limits, share(interval)).await.err();
+        if let Some(problem) = &tick.problem {
             tracing::error!("darktrace: {problem}");
-            tick.problem = Some(problem);
         }
+        self.paced.note_problem(tick.problem.as_ref()).await;
         tick
     }
 
@@ -120,12 +153,11 @@ impl App {
         if *self.drain.borrow() || limits.deadline.passed() {
             return Ok(());
         }
-        let Some(order) = operate::standing_order(&self.store).await.map_err(|error| error.told())? else {
+        let order = operate::standing_order(&self.store).await.map_err(|error| error.told())?;
+        let Some(order) = order.filter(|order| order.completed_at.is_none()) else {
+            self.paced.troubles.lock().await.clear();
             return Ok(());
         };
-        if order.completed_at.is_some() {
-            return Ok(());
-        }
         let chosen = self.chosen(&order)?;
         let deadline = Deadline::after(share.min(limits.deadline.remaining()));
         let past = self.work_off(order, &chosen, reports, &Limits { deadline, ..limits.clone() }).await;
@@ -188,6 +220,7 @@ impl App {
             message.push_str("; the order stands until it succeeds or backfill --withdraw takes it back");
         }
         log_report(&report);
+        self.paced.note_turn(&report).await;
         self.tell_health(std::slice::from_ref(&report)).await;
         report
     }

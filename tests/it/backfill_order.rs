@@ -13,7 +13,7 @@ use crate::serve::printed;
 use crate::world::{HEALTH, HOUR, MINUTE, World, now_ms};
 use darktrace_sentinel::app::App;
 use darktrace_sentinel::cycle::operate::{self, BackfillProgress, End, StandingOrder};
-use darktrace_sentinel::handler::FUNCTION;
+use darktrace_sentinel::handler::{FUNCTION, STATUS};
 use darktrace_sentinel::instant::Instant;
 use darktrace_sentinel::settings::Settings;
 use darktrace_sentinel::sim::appliance::{Fault, SeenRequest};
@@ -62,6 +62,12 @@ async fn error_after(host: &Host, lines: usize) -> String {
     };
     tokio::time::timeout(Duration::from_secs(20), printed).await.expect("an ERROR line");
     self::printed(host, Level::Error).split_off(lines).join("\n")
+}
+
+/// The status, as a program on this machine gets it.
+async fn looked(host: &Host) -> Value {
+    let port = host.wire.port();
+    host.wire.exchange(format!("GET /{STATUS} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n").as_bytes()).await.object()
 }
 
 fn line<'a>(lines: &'a [String], begin: &str) -> Option<&'a str> {
@@ -325,11 +331,15 @@ async fn an_order_by_hand_that_is_wrong_is_told_and_mended_while_live_polling_go
         let error = red(&host).await;
         assert!(error.contains(told) && error.contains("--withdraw"), "{error}");
         assert_eq!(world.rows().len(), rows + 1, "live polling goes on");
+        let status = looked(&host).await;
+        assert_eq!(status["verdict"], "failing", "who looks sees what is red");
+        assert!(status["orderProblem"].as_str().is_some_and(|problem| problem.contains(told)), "{status}");
     }
     world
         .write_order(&format!(r#"{{"from": "{from}", "to": "{}", "requestsPerMinute": {QUICK}}}"#, Instant(begin)))
         .await;
     world.ticks_until_complete(&host).await;
+    assert_eq!(looked(&host).await["orderProblem"], Value::Null);
     world.check_exactly_once();
 }
 

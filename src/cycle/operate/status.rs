@@ -20,11 +20,17 @@ const AT_ONCE: usize = 8;
 /// Dead letters by instance and source.
 type Letters = BTreeMap<(String, Option<Source>), u64>;
 
-/// The status of `jobs`, which are in the order of the settings, by our clock `now`.
+/// The status of `jobs`, which are in the order of the settings, by our clock `now`. `trouble` is what was in the way of the
+/// order for the past when it was last worked on.
 ///
 /// # Errors
 /// When the store cannot be read at all. A checkpoint that cannot be is told of in the status of its source.
-pub async fn status(jobs: &[&Job], store: &Store, now: Instant) -> Result<Status, OperateError> {
+pub async fn status(
+    jobs: &[&Job],
+    store: &Store,
+    trouble: Option<String>,
+    now: Instant,
+) -> Result<Status, OperateError> {
     let mut letters = letters(store).await?;
     let mut past = BTreeMap::new();
     for instance in jobs.chunk_by(|a, b| a.instance == b.instance).filter_map(|jobs| jobs.first()) {
@@ -38,16 +44,18 @@ pub async fn status(jobs: &[&Job], store: &Store, now: Instant) -> Result<Status
         found.dead_letters = letters.remove(&(job.instance.clone(), Some(job.source))).unwrap_or(0);
     }
     let layout = jobs.first().map_or("", |job| job.layout.name());
-    let apart = Apart { other_dead_letters: letters.values().sum(), ..ordered(store).await? };
+    let apart = Apart { other_dead_letters: letters.values().sum(), ..ordered(store, trouble).await? };
     Ok(Status::new(all, apart, layout, now))
 }
 
 /// The order for a range of the past. One that cannot be followed is told of.
-async fn ordered(store: &Store) -> Result<Apart, OperateError> {
+async fn ordered(store: &Store, trouble: Option<String>) -> Result<Apart, OperateError> {
     match standing_order(store).await {
         Ok(order) => {
             let order = order.map(|StandingOrder { from, to, completed_at, .. }| Order { from, to, completed_at });
-            Ok(Apart { order, ..Apart::default() })
+            // Of one that was taken back or has ended, what was in its way is no matter any more.
+            let stands = order.as_ref().is_some_and(|order| order.completed_at.is_none());
+            Ok(Apart { order, order_problem: trouble.filter(|_| stands), ..Apart::default() })
         }
         Err(wrong @ OperateError::WrongOrder(_)) => Ok(Apart { order_problem: Some(wrong.told()), ..Apart::default() }),
         Err(error) => Err(error),
