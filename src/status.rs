@@ -407,9 +407,11 @@ mod tests {
         assert_eq!(failing, (State::Failing, "give it the role".to_owned()));
         let unavailable = judge(&with(Outcome::Unavailable(failure("give it the permission"))), NOW);
         assert_eq!(unavailable, (State::Unavailable, "give it the permission".to_owned()));
+        assert_eq!(verdict(with(Outcome::Unavailable(failure("x")))), Verdict::Attention);
         assert_eq!(state(&found([])), State::Waiting);
         let late = Report { lag: Some(LATE + MINUTE), ..report(NOW) };
-        assert_eq!(state(&found([late])), State::Late);
+        assert_eq!(state(&found([late.clone()])), State::Late);
+        assert_eq!(verdict(found([late])), Verdict::Attention);
         let caught_up = Report { catching_up: true, lag: Some(Duration::ZERO), ..report(NOW) };
         assert_eq!(state(&found([caught_up])), State::Ok, "the backlog is worked off");
     }

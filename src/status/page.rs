@@ -337,7 +337,9 @@ mod tests {
         assert!(wrong.contains("role=\"status\">The order for the past cannot be followed</p>"), "{wrong}");
         assert!(wrong.contains("the field &lt;from&gt; is missing"));
         assert!(shown(0, Some("no"), 0).contains("1 of 1 sources worth a look, and the order for the past cannot be"));
-        assert!(shown(1, None, 1).contains("role=\"status\">Dead letters wait"));
+        let letters = shown(1, None, 1);
+        assert!(letters.contains("role=\"status\">Dead letters wait"), "{letters}");
+        assert!(letters.contains("1 dead letter waits of sources that are not polled"));
     }
 
     #[test]

@@ -389,6 +389,55 @@ async fn an_order_is_given_once_and_only_where_it_may_be_followed() {
 }
 
 #[tokio::test]
+async fn of_two_orders_at_one_moment_one_stands_and_what_ended_of_another_is_not_put_into_it() {
+    let world = World::new().await;
+    let (store, now) = (world.store(), now_ms());
+    let order = |days: i64| {
+        let from = Instant(now - days * DAY);
+        let pace = std::num::NonZeroU32::new(30).unwrap();
+        let (ended, to) = (Vec::new(), Instant(now - 2 * DAY));
+        let (instance, source, ordered_at, completed_at) = (None, None, Some(from), None);
+        StandingOrder {
+            from,
+            to,
+            instance,
+            source,
+            force: false,
+            requests_per_minute: pace,
+            ordered_at,
+            ended,
+            completed_at,
+        }
+    };
+    let (one, other) = (order(9), order(5));
+    let (first, second) = tokio::join!(operate::hand_over(&store, &one), operate::hand_over(&store, &other));
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    let (standing, gone) = if first.is_ok() { (one, other) } else { (other, one) };
+    let (instance, source, end, at) = ("default".to_owned(), Source::ModelAlerts, End::Complete, Instant(now));
+    let ended = |order: &StandingOrder| {
+        let ended = vec![operate::Ended { instance: instance.clone(), source, end, at }];
+        StandingOrder { ended, completed_at: Some(at), ..order.clone() }
+    };
+    assert!(!operate::note_ends(&store, &ended(&gone)).await.unwrap());
+    assert_eq!(world.order().await, Some(standing.clone()));
+    assert!(operate::note_ends(&store, &ended(&standing)).await.unwrap());
+    assert_eq!(world.order().await, Some(ended(&standing)));
+}
+
+#[tokio::test]
+async fn the_past_has_no_time_that_the_invocation_does_not_have() {
+    let mut world = World::new().await;
+    world.set("AzureFunctionsJobHost__functionTimeout", "00:00:05");
+    let host = world.app().start().await;
+    green(&host).await;
+    world.handed_over(now_ms() - 90 * DAY, now_ms() - 9 * DAY, "4").await;
+    let begin = tokio::time::Instant::now();
+    green(&host).await;
+    // Its share would be ten seconds, and the soft deadline is three and a half.
+    assert!(begin.elapsed() < Duration::from_secs(9), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
 async fn arguments_that_do_not_go_together_are_refused() {
     let world = World::new().await;
     let range = ["--from", "2026-01-01", "--to", "2026-01-02"];

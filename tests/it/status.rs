@@ -155,6 +155,7 @@ async fn a_browser_on_this_machine_may_look_without_a_host_and_a_page_from_elsew
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("script"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     assert_eq!((page.header("cache-control"), page.header("referrer-policy")), (Some("no-store"), Some("no-referrer")));
     assert_eq!(looked("127.0.0.1", "*/*").await.object()["verdict"], "ok");
     let rebound = looked("rebound.example", BROWSER).await;

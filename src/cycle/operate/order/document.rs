@@ -202,6 +202,9 @@ mod tests {
             completed_at: None,
         };
         assert_eq!(order, expected);
+        let nulls =
+            br#"{"from":"2026-01-01","to":"2026-01-02","instance":null,"source":null,"force":null,"ended":null}"#;
+        assert_eq!(read(nulls), Ok(expected), "null is absent");
         assert_eq!(read(EXAMPLE.as_bytes()).map(|order| order.from), Ok(NEW_YEAR));
     }
 
