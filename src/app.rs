@@ -202,7 +202,7 @@ impl App {
     /// When the store cannot be read.
     pub async fn status(&self, only: Option<&str>) -> Result<Status, OperateError> {
         let jobs: Vec<_> = self.jobs().filter(|job| only.is_none_or(|only| only == job.instance)).collect();
-        operate::status(&jobs, &self.store, (self.clock)()).await
+        operate::status(&jobs, &self.store, self.paced.trouble().await, (self.clock)()).await
     }
 
     /// Every enabled source of every enabled instance, in the order of the settings.

@@ -7,7 +7,7 @@
 mod document;
 mod moved;
 
-pub use document::{EARLIEST, Header, SCHEMA, Unreadable};
+pub use document::{EARLIEST, Glance, Header, SCHEMA, Unreadable};
 
 use crate::instant::Instant;
 use crate::key::Key;

@@ -12,7 +12,8 @@
 //!   run: a run is a task of its own.
 //!
 //! The host never overlaps a timer with itself, but a run started by hand, or by anybody else on this machine, may. There
-//! is no secret in the protocol, so the worst that a caller can do is to start a poll that was not due.
+//! is no secret in the protocol, so the worst that a caller can do is to start a poll that was not due. A page in a browser
+//! on this machine is no caller at all: whatever it posts names its origin, which no host does.
 //!
 //! This module does not know what a poll does, which settings there are or who bound the socket (`app` and `cli` do).
 //! `invocation` reads the envelope of a timer, `call` that of a call by HTTP, `gate` holds runs apart, `reply` has the answers.
@@ -28,6 +29,7 @@ pub use invocation::Invocation;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::header::ORIGIN;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
@@ -119,6 +121,9 @@ async fn ready() -> Reply {
 }
 
 async fn invoke(State(gate): State<Gate>, request: Request) -> Reply {
+    if is_from_a_page(&request) {
+        return Reply::not_a_page();
+    }
     let invocation = match accept(request).await {
         Ok(invocation) => invocation,
         Err(refusal) => return refuse(&refusal),
@@ -136,6 +141,9 @@ async fn invoke(State(gate): State<Gate>, request: Request) -> Reply {
 
 /// A call by HTTP. It is no poll: it waits for none, and a poll does not wait for it.
 async fn call(name: &'static str, function: HttpFunction, request: Request) -> Reply {
+    if is_from_a_page(&request) {
+        return Reply::not_a_page();
+    }
     let (_, body) = request.into_parts();
     let call = match read(body).await.and_then(|body| HttpCall::read(&body)) {
         Ok(call) => call,
@@ -147,6 +155,12 @@ async fn call(name: &'static str, function: HttpFunction, request: Request) -> R
         Ok(answer) => Reply::answer(&answer),
         Err(_) => Reply::broken_call(),
     }
+}
+
+/// Browsers name the origin of the page in whatever it posts (<https://fetch.spec.whatwg.org/#origin-header>), also when
+/// the page is led here by a name of its own.
+fn is_from_a_page(request: &Request) -> bool {
+    request.headers().contains_key(ORIGIN)
 }
 
 /// A call by a browser, without a host between.

@@ -203,7 +203,10 @@ impl Endpoint {
             Ok(Err(error)) => return Err(later(http::explain(error))),
             Ok(Ok(response)) => response,
         };
-        // The service says 204 and nothing else. Whoever says 200 is somebody else, who keeps no rows.
+        // The service says 204 and nothing else, and its own clients take nothing else for acceptance. Another 2xx comes from
+        // somebody who keeps no rows, such as a proxy or a portal. Should it ever be the service after all, then the rows
+        // come again with every run, under the EventKey that they had and with a failure that says so: that is seen and can
+        // be mended, and rows that were taken for stored would be lost without a word.
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(());
         }

@@ -27,6 +27,26 @@ pub enum Outcome {
     Failed(Failure),
 }
 
+impl Outcome {
+    /// The word that the health row and the report table show.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Complete => "Success",
+            Self::Partial(_) => "Partial",
+            Self::Skipped => "Skipped",
+            Self::Paused(_) => "Paused",
+            Self::Moved => "WatermarkMoved",
+            Self::Unavailable(_) => "Unavailable",
+            Self::Failed(failure) => match failure.class {
+                FailureClass::Transient => "Retrying",
+                FailureClass::Configuration => "ConfigError",
+                FailureClass::Internal => "InternalError",
+            },
+        }
+    }
+}
+
 /// Why a run that did not fail stopped before the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
@@ -277,19 +297,7 @@ impl Report {
     /// The word that the health row and the report table show.
     #[must_use]
     pub const fn status(&self) -> &'static str {
-        match &self.outcome {
-            Outcome::Complete => "Success",
-            Outcome::Partial(_) => "Partial",
-            Outcome::Skipped => "Skipped",
-            Outcome::Paused(_) => "Paused",
-            Outcome::Moved => "WatermarkMoved",
-            Outcome::Unavailable(_) => "Unavailable",
-            Outcome::Failed(failure) => match failure.class {
-                FailureClass::Transient => "Retrying",
-                FailureClass::Configuration => "ConfigError",
-                FailureClass::Internal => "InternalError",
-            },
-        }
+        self.outcome.name()
     }
 
     /// What an operator did that this report tells of; `None` when it tells of a run.

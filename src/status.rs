@@ -23,6 +23,8 @@ const LATE: Duration = Duration::from_secs(15 * 60);
 const SILENCE: Duration = Duration::from_secs(15 * 60);
 /// So many pauses without a run are no accident.
 const MISSED: u32 = 3;
+/// So many pauses between runs, of which the longest counts, tell how often runs come.
+const PAUSES: usize = 3;
 
 /// Everything at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -156,6 +158,8 @@ struct SourceStatus {
     state: State,
     /// What an operator should know, and what to do; empty when all is well.
     advice: String,
+    /// What was worth a look in its last run.
+    warnings: Vec<String>,
     #[serde(with = "moment::option")]
     last_success: Option<Instant>,
     lag_seconds: Option<u64>,
@@ -250,7 +254,9 @@ impl SourceStatus {
         let (state, advice) = judge(&found, now);
         let Found { source, table, position, backfill, dead_letters, past, .. } = found;
         let last_day = past.day(now);
-        let lag_seconds = past.runs.first().and_then(|run| run.lag_seconds);
+        let last = past.last();
+        let lag_seconds = last.and_then(|run| run.lag_seconds);
+        let warnings = last.map(|run| run.warnings.clone()).unwrap_or_default();
         let Past { last_success, runs, spans } = past;
         let history = spans.into_iter().filter(|span| now.since(span.at) < DAY).collect();
         Self {
@@ -258,6 +264,7 @@ impl SourceStatus {
             table,
             state,
             advice,
+            warnings,
             last_success,
             lag_seconds,
             position,
@@ -274,8 +281,11 @@ impl SourceStatus {
             State::Failing | State::Silent => Verdict::Failing,
             State::Waiting | State::Late | State::Unavailable => Verdict::Attention,
             State::Ok | State::Paused => {
-                let warned = self.runs.first().is_some_and(|run| !run.warnings.is_empty());
-                if warned || self.dead_letters > 0 { Verdict::Attention } else { Verdict::Ok }
+                if !self.warnings.is_empty() || self.dead_letters > 0 {
+                    Verdict::Attention
+                } else {
+                    Verdict::Ok
+                }
             }
         }
     }
@@ -290,7 +300,7 @@ fn judge(found: &Found, now: Instant) -> (State, String) {
         let since = since.map(|since| format!(" since {}", since.rfc3339())).unwrap_or_default();
         return (State::Paused, format!("an operator paused it{since}; resume lets it go on from where it stands"));
     }
-    let Some(last) = found.past.runs.first() else {
+    let Some(last) = found.past.last() else {
         return (State::Waiting, "no run of it has ended yet; the timer of DarktracePoll starts one".to_owned());
     };
     if now.since(last.finished) > patience(&found.past) {
@@ -313,13 +323,11 @@ fn judge(found: &Found, now: Instant) -> (State, String) {
 /// The word of the health row for what a master does not give.
 const UNAVAILABLE: &str = "Unavailable";
 
-/// How long no run may end before runs are missing: what the last runs' distance allows, whatever the schedule is.
+/// How long no run may end before runs are missing: what the distance of the last runs allows, whatever the schedule is.
+/// Two of them may be of one tick, where two function apps poll, and one may be by hand.
 fn patience(past: &Past) -> Duration {
-    let pause = match past.runs.as_slice() {
-        [last, before, ..] => last.started.since(before.started),
-        _ => Duration::ZERO,
-    };
-    (pause * MISSED).max(SILENCE)
+    let pauses = past.runs.windows(2).take(PAUSES).map(|two| two[0].started.since(two[1].started));
+    (pauses.max().unwrap_or_default() * MISSED).max(SILENCE)
 }
 
 /// Times as text in documents. One that cannot be read is the epoch, or absent.
@@ -399,9 +407,11 @@ mod tests {
         assert_eq!(failing, (State::Failing, "give it the role".to_owned()));
         let unavailable = judge(&with(Outcome::Unavailable(failure("give it the permission"))), NOW);
         assert_eq!(unavailable, (State::Unavailable, "give it the permission".to_owned()));
+        assert_eq!(verdict(with(Outcome::Unavailable(failure("x")))), Verdict::Attention);
         assert_eq!(state(&found([])), State::Waiting);
         let late = Report { lag: Some(LATE + MINUTE), ..report(NOW) };
-        assert_eq!(state(&found([late])), State::Late);
+        assert_eq!(state(&found([late.clone()])), State::Late);
+        assert_eq!(verdict(found([late])), Verdict::Attention);
         let caught_up = Report { catching_up: true, lag: Some(Duration::ZERO), ..report(NOW) };
         assert_eq!(state(&found([caught_up])), State::Ok, "the backlog is worked off");
     }
@@ -415,6 +425,26 @@ mod tests {
         assert_eq!(state(&found([at(242), at(182)])), State::Silent);
         let (_, advice) = judge(&found([at(21), at(16)]), NOW);
         assert!(advice.contains("2026-01-01T12:18:00.000Z") && advice.contains("DarktracePoll"), "{advice}");
+    }
+
+    #[test]
+    fn a_run_that_another_one_kept_from_working_hides_nothing() {
+        let skipped = |minutes: u32| Report { outcome: Outcome::Skipped, ..report(NOW - MINUTE * minutes) };
+        let broken = Report { outcome: Outcome::Failed(failure("give it the role")), ..report(NOW - MINUTE * 5) };
+        assert_eq!(judge(&found([broken, skipped(5)]), NOW), (State::Failing, "give it the role".to_owned()));
+        let late = Report { lag: Some(LATE + MINUTE), warnings: vec!["look".to_owned()], ..report(NOW - MINUTE * 5) };
+        let late = SourceStatus::of(found([late, skipped(0)]), NOW);
+        assert_eq!((late.state, late.lag_seconds, late.warnings.len()), (State::Late, Some(960), 1));
+        let always = (0..20).rev().map(|n| skipped(n * 5));
+        assert_eq!(state(&found(always)), State::Silent, "whoever holds the lease does not end");
+    }
+
+    #[test]
+    fn two_apps_and_a_poll_by_hand_do_not_make_an_hour_long() {
+        let at = |minutes: u32| report(NOW - MINUTE * minutes);
+        assert_eq!(state(&found([at(105), at(105), at(45), at(45)])), State::Ok, "two apps at each hour");
+        assert_eq!(state(&found([at(110), at(50), at(45)])), State::Ok, "one by hand behind that of the hour");
+        assert_eq!(state(&found([at(301), at(241), at(181)])), State::Silent);
     }
 
     #[test]

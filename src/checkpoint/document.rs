@@ -8,8 +8,10 @@ use crate::instant::Instant;
 use crate::key::Key;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
+use std::fmt;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -59,9 +61,10 @@ struct Versions {
     min_reader: u32,
 }
 
+/// `D` is the keys, or what somebody wants of them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct Document<'a, D> {
     #[serde(borrow)]
     writer: std::borrow::Cow<'a, str>,
     written_at: i64,
@@ -78,8 +81,16 @@ struct Document<'a> {
     #[serde(default)]
     memory: Option<Remembered>,
     next_sequence: u64,
-    #[serde(borrow)]
-    delivered: Vec<Minute<'a>>,
+    delivered: D,
+}
+
+/// What a document says of its place, for whoever needs none of its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// How far reading has come.
+    pub position: Position,
+    /// How many delivered records are known.
+    pub keys: usize,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +111,35 @@ struct Minute<'a> {
     minute: i32,
     #[serde(borrow)]
     keys: Vec<&'a str>,
+}
+
+/// The number of keys of a minute.
+#[derive(Deserialize)]
+struct CountedMinute {
+    #[serde(deserialize_with = "count")]
+    keys: usize,
+}
+
+/// Counts the elements of a list and keeps none.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    struct Count;
+
+    impl<'de> Visitor<'de> for Count {
+        type Value = usize;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of keys")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<usize, A::Error> {
+            let mut count = 0;
+            while all.next_element::<IgnoredAny>()?.is_some() {
+                count += 1;
+            }
+            Ok(count)
+        }
+    }
+    deserializer.deserialize_seq(Count)
 }
 
 impl Checkpoint {
@@ -148,25 +188,30 @@ impl Checkpoint {
     /// # Errors
     /// See [`Unreadable`].
     pub fn parse(bytes: &[u8], now: Instant) -> Result<(Self, Header), Unreadable> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Unreadable::Corrupt("it is not UTF-8"))?;
-        let versions: Versions = serde_json::from_str(text).map_err(|_| Unreadable::Corrupt("it is not its JSON"))?;
-        if versions.min_reader > SCHEMA {
-            return Err(Unreadable::Newer { found: versions.min_reader });
-        }
-        if versions.schema < SCHEMA {
-            return Err(Unreadable::Older { found: versions.schema });
-        }
-        verify_sum(text)?;
-        let document: Document<'_> =
-            serde_json::from_str(text).map_err(|_| Unreadable::Corrupt("a field is missing or has a wrong type"))?;
+        let document: Document<'_, Vec<Minute<'_>>> = Document::read(bytes)?;
         let header = Header { writer: document.writer.to_string(), written_at: Instant(document.written_at) };
         let checkpoint = document.checkpoint()?;
-        checkpoint.check(now)?;
+        checkpoint.position.check(now)?;
         Ok((checkpoint, header))
     }
 
+    /// Reads of a stored document what [`Checkpoint::parse`] would find, without its keys: a large one has 150,000, and who
+    /// only looks keeps nobody waiting for them.
+    ///
+    /// # Errors
+    /// See [`Unreadable`].
+    pub fn glance(bytes: &[u8], now: Instant) -> Result<Glance, Unreadable> {
+        let document: Document<'_, Vec<CountedMinute>> = Document::read(bytes)?;
+        let glance =
+            Glance { position: document.position(), keys: document.delivered.iter().map(|minute| minute.keys).sum() };
+        glance.position.check(now)?;
+        Ok(glance)
+    }
+}
+
+impl Position {
     fn check(&self, now: Instant) -> Result<(), Unreadable> {
-        let p = &self.position;
+        let p = self;
         if p.floor < EARLIEST || p.watermark < p.floor {
             return Err(Unreadable::Corrupt("its watermark lies before its floor"));
         }
@@ -181,7 +226,32 @@ impl Checkpoint {
     }
 }
 
-impl Document<'_> {
+impl<'a, D: Deserialize<'a>> Document<'a, D> {
+    fn read(bytes: &'a [u8]) -> Result<Self, Unreadable> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Unreadable::Corrupt("it is not UTF-8"))?;
+        let versions: Versions = serde_json::from_str(text).map_err(|_| Unreadable::Corrupt("it is not its JSON"))?;
+        if versions.min_reader > SCHEMA {
+            return Err(Unreadable::Newer { found: versions.min_reader });
+        }
+        if versions.schema < SCHEMA {
+            return Err(Unreadable::Older { found: versions.schema });
+        }
+        verify_sum(text)?;
+        serde_json::from_str(text).map_err(|_| Unreadable::Corrupt("a field is missing or has a wrong type"))
+    }
+
+    fn position(&self) -> Position {
+        Position {
+            floor: Instant(self.floor),
+            watermark: Instant(self.watermark),
+            swept: Instant(self.swept),
+            sweep: self.sweep.as_ref().map(|s| Sweep { start: Instant(s.start), next: Instant(s.next) }),
+            width: Duration::from_millis(self.width_ms),
+        }
+    }
+}
+
+impl Document<'_, Vec<Minute<'_>>> {
     fn checkpoint(&self) -> Result<Checkpoint, Unreadable> {
         let mut delivered = Delivered::default();
         delivered.keys.reserve(self.delivered.iter().map(|minute| minute.keys.len()).sum());
@@ -191,13 +261,7 @@ impl Document<'_> {
             }
         }
         Ok(Checkpoint {
-            position: Position {
-                floor: Instant(self.floor),
-                watermark: Instant(self.watermark),
-                swept: Instant(self.swept),
-                sweep: self.sweep.as_ref().map(|s| Sweep { start: Instant(s.start), next: Instant(s.next) }),
-                width: Duration::from_millis(self.width_ms),
-            },
+            position: self.position(),
             basis: Basis::named(&self.basis).ok_or(Unreadable::Corrupt("its basis is unknown"))?,
             basis_checked: Instant(self.basis_checked),
             answered: self.answered,
@@ -294,6 +358,22 @@ mod tests {
         let bytes = checkpoint().print(&header());
         assert_eq!(Checkpoint::parse(&bytes, NOW), Ok((checkpoint(), header())));
         assert!(serde_json::from_slice::<serde_json::Value>(&bytes).is_ok());
+    }
+
+    #[test]
+    fn a_glance_finds_what_a_reader_finds_and_refuses_what_a_reader_refuses() {
+        let bytes = checkpoint().print(&header());
+        let glance = Glance { position: checkpoint().position, keys: checkpoint().delivered.len() };
+        assert_eq!(Checkpoint::glance(&bytes, NOW), Ok(glance));
+        let text = String::from_utf8(bytes).unwrap();
+        let later = text.replacen("\"minReader\":1", "\"minReader\":9", 1);
+        let ahead = Checkpoint { position: Position { watermark: NOW + DAY * 2, ..glance.position }, ..checkpoint() };
+        for wrong in [&later, &text.replacen("writer", "Writer", 1), &text[1..], &text[..text.len() - 1]] {
+            let refused = Checkpoint::glance(wrong.as_bytes(), NOW).map(drop);
+            assert_eq!(refused, Checkpoint::parse(wrong.as_bytes(), NOW).map(drop));
+            assert!(refused.is_err(), "{wrong}");
+        }
+        assert!(matches!(Checkpoint::glance(&ahead.print(&header()), NOW), Err(Unreadable::Corrupt(_))));
     }
 
     #[test]

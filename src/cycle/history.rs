@@ -9,17 +9,27 @@ use crate::status::History;
 use crate::store::{Expect, Store, StoreError};
 use bytes::Bytes;
 use futures_util::future::join_all;
+use std::time::Duration;
 
 /// Two polls that end at the same moment meet once; more than that is not worth a wait.
 const TRIES: u32 = 3;
+/// Nobody waits longer for it, whatever the store does: a poll that came to its end has to be answered.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Documents that are written at once.
 const AT_ONCE: usize = 8;
 
 /// Adds the reports of a poll to what is known of their instances.
 ///
 /// # Errors
-/// The first fault of the store. What could be written was.
+/// The first fault of the store, or that it did not come to its end within ten seconds. What could be written was.
 pub async fn keep_history(store: &Store, reports: &[Report]) -> Result<(), StoreError> {
+    tokio::time::timeout(PATIENCE, keep_all(store, reports)).await.unwrap_or_else(|_| {
+        let what = format!("write what there is to look at within {} s", PATIENCE.as_secs());
+        Err(StoreError::Unavailable { what, cause: None })
+    })
+}
+
+async fn keep_all(store: &Store, reports: &[Report]) -> Result<(), StoreError> {
     let instances: Vec<_> = reports.chunk_by(|a, b| a.instance == b.instance).collect();
     let mut kept = Ok(());
     for instances in instances.chunks(AT_ONCE) {

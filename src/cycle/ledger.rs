@@ -11,7 +11,7 @@ mod standing;
 pub(super) use beginning::Beginning;
 use names::Mark;
 pub(super) use names::Names;
-pub(super) use standing::Standing;
+pub(super) use standing::{Standing, glance};
 
 use super::crash;
 use super::stop::Stop;

@@ -84,7 +84,8 @@ impl HttpCall {
         let host = text(HOST);
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
         let query = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-        matches!(name, "127.0.0.1" | "localhost").then(|| Self {
+        let is_here = name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost");
+        is_here.then(|| Self {
             method: "GET".to_owned(),
             query: query.into_owned().collect(),
             body: String::new(),
@@ -151,7 +152,7 @@ mod tests {
             let headers = HeaderMap::from_iter([(HOST, host.parse().unwrap())]);
             HttpCall::direct(&"/DarktraceStatus?instance=h%20q".parse().unwrap(), &headers)
         };
-        for host in ["127.0.0.1:7072", "localhost:7072", "127.0.0.1"] {
+        for host in ["127.0.0.1:7072", "localhost:7072", "LOCALHOST:7072", "127.0.0.1"] {
             assert_eq!(direct(host).unwrap().query["instance"], "h q", "{host}");
         }
         for host in ["rebound.example:7072", "127.0.0.1.example", "", "10.0.0.1:7072"] {

@@ -80,6 +80,11 @@ impl Reply {
         Self::error(StatusCode::FORBIDDEN, error)
     }
 
+    pub(super) fn not_a_page() -> Self {
+        Self::error(StatusCode::FORBIDDEN, "this is answered to the Functions host, and to no page in a browser")
+            .closing()
+    }
+
     pub(super) fn broken_call() -> Self {
         let error = "the function panicked; the log has a line that begins with `panic at` and says where";
         Self::error(StatusCode::INTERNAL_SERVER_ERROR, error)

@@ -30,7 +30,7 @@ pub(super) fn chart(spans: &[Span], now: Instant, of: &str) -> Markup {
     let begin = begin(now);
     let most = spans.iter().map(|span| span.sent).max().unwrap_or(0);
     let longest = spans.iter().filter_map(|span| span.lag_seconds).max().unwrap_or(0);
-    let failed: u64 = spans.iter().map(|span| span.failed).sum();
+    let failed = spans.iter().fold(0_u64, |sum, span| sum.saturating_add(span.failed));
     let label = format!(
         "{of}, the last 24 hours: at most {most} events stored in ten minutes, at most {} of lag, {failed} failed runs",
         duration(longest)
@@ -58,7 +58,7 @@ fn begin(now: Instant) -> i64 {
 }
 
 fn place(span: &Span, begin: i64) -> Option<i64> {
-    let x = (span.at.0.div_euclid(SPAN_MS) - begin) * STEP;
+    let x = span.at.0.div_euclid(SPAN_MS).saturating_sub(begin).saturating_mul(STEP);
     (0..WIDTH).contains(&x).then_some(x)
 }
 
@@ -179,6 +179,22 @@ mod tests {
         let all = [(59, "59 s"), (60, "1 min"), (3_725, "1 h 2 min"), (90_000, "1 d 1 h")];
         for (seconds, told) in all {
             assert_eq!(duration(seconds), told);
+        }
+    }
+
+    #[test]
+    fn numbers_and_times_that_cannot_be_are_drawn_without_harm() {
+        let most = |at| Span {
+            at,
+            runs: u64::MAX,
+            sent: u64::MAX,
+            lag_seconds: Some(u64::MAX),
+            failed: u64::MAX,
+            ..Span::default()
+        };
+        let all = [i64::MIN, 0, NOW.0, NOW.0, i64::MAX].map(|at| most(Instant(at)));
+        for now in [0, NOW.0, 253_402_300_799_999] {
+            assert!(chart(&all, Instant(now), "hq").into_string().starts_with("<svg"), "{now}");
         }
     }
 

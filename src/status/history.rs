@@ -164,17 +164,23 @@ impl Past {
         }
     }
 
+    /// The last run that did something: one that another run kept from it says nothing of the source.
+    #[must_use]
+    pub fn last(&self) -> Option<&Run> {
+        self.runs.iter().find(|run| run.status != Outcome::Skipped.name()).or_else(|| self.runs.last())
+    }
+
     /// The sum of the spans that began in the day before `now`; the lag is the longest.
     #[must_use]
     pub fn day(&self, now: Instant) -> Span {
         let mut sum = Span { at: now - DAY, ..Span::default() };
         for span in self.spans.iter().filter(|span| now.since(span.at) < DAY) {
-            sum.runs += span.runs;
-            sum.failed += span.failed;
-            sum.fetched += span.fetched;
-            sum.sent += span.sent;
-            sum.already_delivered += span.already_delivered;
-            sum.dead_lettered += span.dead_lettered;
+            sum.runs = sum.runs.saturating_add(span.runs);
+            sum.failed = sum.failed.saturating_add(span.failed);
+            sum.fetched = sum.fetched.saturating_add(span.fetched);
+            sum.sent = sum.sent.saturating_add(span.sent);
+            sum.already_delivered = sum.already_delivered.saturating_add(span.already_delivered);
+            sum.dead_lettered = sum.dead_lettered.saturating_add(span.dead_lettered);
             sum.lag_seconds = sum.lag_seconds.max(span.lag_seconds);
         }
         sum
@@ -208,12 +214,13 @@ impl Run {
 impl Span {
     fn add(&mut self, report: &Report) {
         let counts = &report.counts;
-        self.runs += 1;
-        self.failed += u64::from(report.failed());
-        self.fetched += counts.fetched;
-        self.sent += counts.sent;
-        self.already_delivered += counts.already_delivered;
-        self.dead_lettered += counts.dead_lettered;
+        // A document may say anything.
+        self.runs = self.runs.saturating_add(1);
+        self.failed = self.failed.saturating_add(u64::from(report.failed()));
+        self.fetched = self.fetched.saturating_add(counts.fetched);
+        self.sent = self.sent.saturating_add(counts.sent);
+        self.already_delivered = self.already_delivered.saturating_add(counts.already_delivered);
+        self.dead_lettered = self.dead_lettered.saturating_add(counts.dead_lettered);
         self.lag_seconds = self.lag_seconds.max(report.lag.map(|lag| lag.as_secs()));
     }
 }
@@ -297,6 +304,21 @@ mod tests {
         assert_eq!(past.last_success, Some(NOW));
         assert_eq!(past.runs[0].finished, NOW + MINUTE * 29);
         assert_eq!((past.runs[0].failed, past.runs[0].message.as_str()), (true, "the token is refused"));
+    }
+
+    #[test]
+    fn numbers_that_no_run_wrote_are_borne() {
+        let most =
+            format!("{{\"at\":\"{NOW}\",\"runs\":{0},\"failed\":{0},\"sent\":{0},\"lagSeconds\":{0}}}", u64::MAX);
+        let at = NOW.rfc3339().replace("12:34", "12:30");
+        let document = format!(
+            "{{\"sources\":{{\"model-alerts\":{{\"spans\":[{most},{}]}}}}}}",
+            most.replace(&NOW.rfc3339(), &at)
+        );
+        let mut history = History::parse(document.as_bytes());
+        history.note(&failed(NOW, "no"));
+        let day = history.of("model-alerts").day(NOW);
+        assert_eq!((day.runs, day.sent, day.lag_seconds), (u64::MAX, u64::MAX, Some(u64::MAX)));
     }
 
     #[test]

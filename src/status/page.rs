@@ -94,19 +94,31 @@ fn title(status: &Status) -> String {
 }
 
 fn said(status: &Status) -> String {
+    const ORDER: &str = "he order for the past cannot be followed";
+    let sources = said_of_sources(status);
+    match (sources, &status.apart.order_problem) {
+        (Some(sources), None) => sources,
+        (Some(sources), Some(_)) => format!("{sources}, and t{ORDER}"),
+        (None, Some(_)) => format!("T{ORDER}"),
+        (None, None) => "Dead letters wait".to_owned(),
+    }
+}
+
+/// `None` when what there is to tell is of no source.
+fn said_of_sources(status: &Status) -> Option<String> {
     let sources = || status.instances.iter().flat_map(|instance| &instance.sources);
     let of = |verdict| sources().filter(|source| source.verdict() == verdict).count();
     let (all, bad, look) = (sources().count(), of(Verdict::Failing), of(Verdict::Attention));
     let look_told = |look: usize| format!("{look} of {all} sources worth a look");
-    match (bad, look) {
+    Some(match (bad, look) {
         _ if all == 0 => "No source is enabled".to_owned(),
         (0, 0) if status.verdict == Verdict::Ok && all == 1 => "The source is well".to_owned(),
         (0, 0) if status.verdict == Verdict::Ok => format!("All {all} sources are well"),
-        (0, 0) => "Dead letters wait".to_owned(),
+        (0, 0) => return None,
         (0, look) => look_told(look),
         (bad, 0) => format!("{bad} of {all} sources failing"),
         (bad, look) => format!("{bad} of {all} sources failing, {look} worth a look"),
-    }
+    })
 }
 
 /// All masters in one table, for whoever has many.
@@ -147,7 +159,7 @@ fn card(instance: &str, source: &SourceStatus, now: Instant) -> Markup {
                 span class="table" { (source.table) }
             }
             @if !source.advice.is_empty() { p class="advice" { (source.advice) } }
-            @for warning in source.runs.first().into_iter().flat_map(|run| &run.warnings) { p class="advice" { (warning) } }
+            @for warning in &source.warnings { p class="advice" { (warning) } }
             @if source.dead_letters > 0 {
                 p class="advice" { (dead_letters(source.dead_letters)) "; see " code { "dead-letters list" } " and " code { "dead-letters replay" } "." }
             }
@@ -308,6 +320,26 @@ mod tests {
         assert!(shown(&["hq", "plant"], "", 3).contains("2 of 2 sources worth a look"));
         assert!(shown(&["hq", "plant"], "no", 0).contains("2 of 2 sources failing"));
         assert!(shown(&[], "", 0).contains("No source is enabled"));
+    }
+
+    #[test]
+    fn an_order_that_cannot_be_followed_is_said_before_dead_letters() {
+        let shown = |letters: u64, problem: Option<&str>, runs: usize| {
+            let mut history = History::default();
+            (0..runs).for_each(|_| history.note(&Report::begin("hq", Source::ModelAlerts, "run", NOW)));
+            let past = history.of(Source::ModelAlerts.name());
+            let found = Found { instance: "hq".to_owned(), past, ..Found::default() };
+            let order_problem = problem.map(str::to_owned);
+            let apart = Apart { other_dead_letters: letters, order_problem, ..Apart::default() };
+            page(&Status::new(vec![found], apart, "legacy", NOW))
+        };
+        let wrong = shown(1, Some("the field <from> is missing"), 1);
+        assert!(wrong.contains("role=\"status\">The order for the past cannot be followed</p>"), "{wrong}");
+        assert!(wrong.contains("the field &lt;from&gt; is missing"));
+        assert!(shown(0, Some("no"), 0).contains("1 of 1 sources worth a look, and the order for the past cannot be"));
+        let letters = shown(1, None, 1);
+        assert!(letters.contains("role=\"status\">Dead letters wait"), "{letters}");
+        assert!(letters.contains("1 dead letter waits of sources that are not polled"));
     }
 
     #[test]

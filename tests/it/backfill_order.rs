@@ -13,7 +13,7 @@ use crate::serve::printed;
 use crate::world::{HEALTH, HOUR, MINUTE, World, now_ms};
 use darktrace_sentinel::app::App;
 use darktrace_sentinel::cycle::operate::{self, BackfillProgress, End, StandingOrder};
-use darktrace_sentinel::handler::FUNCTION;
+use darktrace_sentinel::handler::{FUNCTION, STATUS};
 use darktrace_sentinel::instant::Instant;
 use darktrace_sentinel::settings::Settings;
 use darktrace_sentinel::sim::appliance::{Fault, SeenRequest};
@@ -62,6 +62,12 @@ async fn error_after(host: &Host, lines: usize) -> String {
     };
     tokio::time::timeout(Duration::from_secs(20), printed).await.expect("an ERROR line");
     self::printed(host, Level::Error).split_off(lines).join("\n")
+}
+
+/// The status, as a program on this machine gets it.
+async fn looked(host: &Host) -> Value {
+    let port = host.wire.port();
+    host.wire.exchange(format!("GET /{STATUS} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n").as_bytes()).await.object()
 }
 
 fn line<'a>(lines: &'a [String], begin: &str) -> Option<&'a str> {
@@ -200,6 +206,21 @@ async fn the_pace_holds_from_tick_to_tick() {
 }
 
 #[tokio::test]
+async fn a_master_whose_past_takes_all_of_a_tick_does_not_keep_the_others_from_theirs() {
+    let (mut world, plant) = World::with_two_masters().await;
+    world.set("DARKTRACE_SOURCES", Source::ModelAlerts.name());
+    let host = world.app().start().await;
+    green(&host).await;
+    let begin = now_ms() - 5 * DAY;
+    world.handed_over(begin - 90 * DAY, begin, "12").await;
+    for _ in 0..2 {
+        green(&host).await;
+    }
+    let of_plant = fetches(&plant.seen()).iter().filter(|(_, to)| *to < begin).count();
+    assert!(!world.questions_before(begin).is_empty() && of_plant > 0, "hq asked, plant {of_plant} times");
+}
+
+#[tokio::test]
 async fn a_source_that_live_polling_has_trouble_with_gets_no_turn() {
     let (world, host, begin) = World::after_a_poll().await;
     world.issue_past(begin - 2 * DAY, begin);
@@ -310,11 +331,15 @@ async fn an_order_by_hand_that_is_wrong_is_told_and_mended_while_live_polling_go
         let error = red(&host).await;
         assert!(error.contains(told) && error.contains("--withdraw"), "{error}");
         assert_eq!(world.rows().len(), rows + 1, "live polling goes on");
+        let status = looked(&host).await;
+        assert_eq!(status["verdict"], "failing", "who looks sees what is red");
+        assert!(status["orderProblem"].as_str().is_some_and(|problem| problem.contains(told)), "{status}");
     }
     world
         .write_order(&format!(r#"{{"from": "{from}", "to": "{}", "requestsPerMinute": {QUICK}}}"#, Instant(begin)))
         .await;
     world.ticks_until_complete(&host).await;
+    assert_eq!(looked(&host).await["orderProblem"], Value::Null);
     world.check_exactly_once();
 }
 
@@ -361,6 +386,55 @@ async fn an_order_is_given_once_and_only_where_it_may_be_followed() {
     assert_eq!(world.health_of_work("Backfill").len(), 0, "a poll by hand leaves it to the function app");
     world.run_well(&["backfill", "--withdraw"]).await;
     world.run_well(&["backfill", "--withdraw"]).await.line_with("no order stands");
+}
+
+#[tokio::test]
+async fn of_two_orders_at_one_moment_one_stands_and_what_ended_of_another_is_not_put_into_it() {
+    let world = World::new().await;
+    let (store, now) = (world.store(), now_ms());
+    let order = |days: i64| {
+        let from = Instant(now - days * DAY);
+        let pace = std::num::NonZeroU32::new(30).unwrap();
+        let (ended, to) = (Vec::new(), Instant(now - 2 * DAY));
+        let (instance, source, ordered_at, completed_at) = (None, None, Some(from), None);
+        StandingOrder {
+            from,
+            to,
+            instance,
+            source,
+            force: false,
+            requests_per_minute: pace,
+            ordered_at,
+            ended,
+            completed_at,
+        }
+    };
+    let (one, other) = (order(9), order(5));
+    let (first, second) = tokio::join!(operate::hand_over(&store, &one), operate::hand_over(&store, &other));
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    let (standing, gone) = if first.is_ok() { (one, other) } else { (other, one) };
+    let (instance, source, end, at) = ("default".to_owned(), Source::ModelAlerts, End::Complete, Instant(now));
+    let ended = |order: &StandingOrder| {
+        let ended = vec![operate::Ended { instance: instance.clone(), source, end, at }];
+        StandingOrder { ended, completed_at: Some(at), ..order.clone() }
+    };
+    assert!(!operate::note_ends(&store, &ended(&gone)).await.unwrap());
+    assert_eq!(world.order().await, Some(standing.clone()));
+    assert!(operate::note_ends(&store, &ended(&standing)).await.unwrap());
+    assert_eq!(world.order().await, Some(ended(&standing)));
+}
+
+#[tokio::test]
+async fn the_past_has_no_time_that_the_invocation_does_not_have() {
+    let mut world = World::new().await;
+    world.set("AzureFunctionsJobHost__functionTimeout", "00:00:05");
+    let host = world.app().start().await;
+    green(&host).await;
+    world.handed_over(now_ms() - 90 * DAY, now_ms() - 9 * DAY, "4").await;
+    let begin = tokio::time::Instant::now();
+    green(&host).await;
+    // Its share would be ten seconds, and the soft deadline is three and a half.
+    assert!(begin.elapsed() < Duration::from_secs(9), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]

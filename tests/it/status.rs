@@ -9,7 +9,7 @@ use crate::journeys::created;
 use crate::serve::{printed, tick};
 use crate::world::{MINUTE, World, now_ms};
 use darktrace_sentinel::cycle::keep_history;
-use darktrace_sentinel::handler::STATUS;
+use darktrace_sentinel::handler::{CHECK, FUNCTION, STATUS};
 use darktrace_sentinel::instant::Instant;
 use darktrace_sentinel::report::Report;
 use darktrace_sentinel::sim::appliance::Fault;
@@ -155,12 +155,47 @@ async fn a_browser_on_this_machine_may_look_without_a_host_and_a_page_from_elsew
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("script"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     assert_eq!((page.header("cache-control"), page.header("referrer-policy")), (Some("no-store"), Some("no-referrer")));
     assert_eq!(looked("127.0.0.1", "*/*").await.object()["verdict"], "ok");
     let rebound = looked("rebound.example", BROWSER).await;
     assert_eq!(rebound.status, 403);
     assert!(!String::from_utf8_lossy(&rebound.body).contains("model-alerts"));
     assert_eq!(host.wire.request("GET", "/DarktraceCheck").await.status, 405, "a check is more than a look");
+}
+
+#[tokio::test]
+async fn a_page_from_elsewhere_can_neither_read_an_answer_that_is_posted_for_nor_start_a_poll() {
+    let world = World::new().await;
+    let host = world.app().start().await;
+    for name in [FUNCTION, CHECK, STATUS] {
+        let (body, port) = (r#"{"Data":{},"Metadata":{}}"#, host.wire.port());
+        let length = body.len();
+        for from in ["rebound.example", "127.0.0.1"] {
+            let head =
+                format!("POST /{name} HTTP/1.1\r\nHost: {from}:{port}\r\nOrigin: http://rebound.example:{port}\r\n");
+            let request = format!("{head}Content-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{body}");
+            let answer = host.wire.exchange(request.as_bytes()).await;
+            assert_eq!(answer.status, 403, "{name}");
+            assert!(!String::from_utf8_lossy(&answer.body).contains("model-alerts"));
+        }
+    }
+    assert_eq!(world.appliance.seen().len(), 0, "no master was asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_holds_no_poll_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let text = format!("AccountName=hq;AccountKey=a2V5;BlobEndpoint=http://{address}/hq");
+    let access = darktrace_sentinel::store::BlobAccess::from_connection_string(&text).unwrap();
+    let store = darktrace_sentinel::store::Store::blob(access, "c", crate::azurite::http()).unwrap();
+    let reports: Vec<_> =
+        (0..50).map(|n| Report::begin(&format!("m{n}"), Source::ModelAlerts, "run", Instant(now_ms()))).collect();
+    let begin = tokio::time::Instant::now();
+    let told = darktrace_sentinel::http::chain(&keep_history(&store, &reports).await.unwrap_err());
+    let waited = begin.elapsed().as_secs();
+    assert!(waited <= 10, "{waited} s, {told}");
 }
 
 #[tokio::test]

@@ -1,11 +1,26 @@
 //! A checkpoint that an operator looks at, and may replace by hand: read without a run, written under its lease.
 
 use super::Names;
-use crate::checkpoint::{Checkpoint, Header, Position, Unreadable};
+use crate::checkpoint::{Checkpoint, Glance, Header, Position, Unreadable};
 use crate::cycle::operate::OperateError;
 use crate::instant::Instant;
 use crate::store::{Expect, Store, Stored};
 use bytes::Bytes;
+use tokio::sync::Mutex;
+
+/// The place that the checkpoint of `names` says, by our clock `now`; `None` when there is none. All that look at once share
+/// `turn`, and runs are let in between two of them: a large document takes its time, and there is one thread.
+pub(in crate::cycle) async fn glance(
+    store: &Store,
+    names: &Names,
+    now: Instant,
+    turn: &Mutex<()>,
+) -> Result<Option<Glance>, OperateError> {
+    let Some(stored) = store.read(&names.state()).await? else { return Ok(None) };
+    let _turn = turn.lock().await;
+    tokio::task::yield_now().await;
+    Ok(Some(Checkpoint::glance(&stored.bytes, now)?))
+}
 
 /// A checkpoint as it is stored.
 #[derive(Debug)]

@@ -9,8 +9,9 @@ mod document;
 pub use document::WrongOrder;
 
 use super::OperateError;
+use crate::checkpoint::Glance;
 use crate::cycle::Job;
-use crate::cycle::ledger::{Names, Standing};
+use crate::cycle::ledger::{Names, glance};
 use crate::instant::Instant;
 use crate::source::Source;
 use crate::store::{Etag, Expect, Store, StoreError};
@@ -18,6 +19,7 @@ use crate::window::pass;
 use bytes::Bytes;
 use document::NAME;
 use std::num::NonZeroU32;
+use tokio::sync::Mutex;
 
 /// The app and an operator may write at the same time; more often than this in a row is neither of them.
 const MOST_TRIES: usize = 4;
@@ -197,10 +199,14 @@ pub async fn note_ends(store: &Store, order: &StandingOrder) -> Result<bool, Ope
 /// # Errors
 /// [`OperateError::Unreadable`] and [`OperateError::Store`].
 pub async fn backfill_progress(job: &Job) -> Result<Option<BackfillProgress>, OperateError> {
+    progress_in_turn(job, &Mutex::default()).await
+}
+
+/// The same for whoever looks at many; see [`glance`].
+pub(super) async fn progress_in_turn(job: &Job, turn: &Mutex<()>) -> Result<Option<BackfillProgress>, OperateError> {
     let names = Names::backfill(&job.instance, job.source);
-    let standing = Standing::read(&job.store, &names, (job.clock)().max(job.client.now())).await?;
-    Ok(standing.map(|Standing { checkpoint, .. }| {
-        let position = checkpoint.position;
+    let found = glance(&job.store, &names, (job.clock)().max(job.client.now()), turn).await?;
+    Ok(found.map(|Glance { position, .. }| {
         let (first, last) = pass::range(&position);
         let next = position.sweep.map_or(position.swept, |sweep| sweep.next);
         BackfillProgress { first, last, next, done: position.sweep.is_none() }

@@ -11,6 +11,8 @@ use std::num::NonZeroU32;
 /// Where the order is.
 pub(super) const NAME: &str = "control/backfill.json";
 const SCHEMA: u64 = 1;
+/// Bytes. Some 150 go to each source that has ended; what is larger is no order, and is read with every tick.
+const LARGEST: usize = 1_000_000;
 const EXAMPLE: &str = r#"{"from": "2026-01-01", "to": "2026-02-01"}"#;
 const A_TIME: &str = "a day or a time in UTC such as \"2026-01-01\" or \"2026-01-01T08:00:00Z\"";
 /// Requests in a minute where the order does not say.
@@ -78,6 +80,9 @@ pub(super) fn print(order: &StandingOrder) -> Vec<u8> {
 }
 
 pub(super) fn read(bytes: &[u8]) -> Result<StandingOrder, WrongOrder> {
+    if bytes.len() > LARGEST {
+        return Err(WrongOrder(format!("it has {} bytes, and an order has {LARGEST} at most", bytes.len())));
+    }
     // Editors of some systems put a byte order mark in front.
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let document: Value = serde_json::from_slice(text)
@@ -197,6 +202,9 @@ mod tests {
             completed_at: None,
         };
         assert_eq!(order, expected);
+        let nulls =
+            br#"{"from":"2026-01-01","to":"2026-01-02","instance":null,"source":null,"force":null,"ended":null}"#;
+        assert_eq!(read(nulls), Ok(expected), "null is absent");
         assert_eq!(read(EXAMPLE.as_bytes()).map(|order| order.from), Ok(NEW_YEAR));
     }
 
@@ -245,6 +253,7 @@ mod tests {
     fn what_is_no_object_is_told_by_its_place_and_never_quoted() {
         let torn = told("{\"from\":\n canary}");
         assert!(torn.contains("it is not JSON at line 2, column 2") && !torn.contains("canary"), "{torn}");
+        assert!(told(&format!("{{\"from\": \"{}\"}}", "x".repeat(LARGEST))).contains("1000012 bytes"));
         assert!(told("[]").contains("it is not a JSON object"));
     }
 }
