@@ -3,6 +3,7 @@
 //! An app lives as long as its process and runs one poll at a time. Instances and sources run side by side and fail
 //! separately: one that fails does not stop the others, and makes the poll fail in the end.
 
+mod parts;
 mod past;
 mod preflight;
 
@@ -11,19 +12,16 @@ pub use preflight::check;
 
 use crate::backfill::{self, Order};
 use crate::cycle::operate::{self, OperateError};
-use crate::cycle::{self, Compliance, Destination, Filter, IN_FLIGHT, Job, Learnt, Limits, Manner, Progress};
-use crate::darktrace::Client;
-use crate::http::{self, Clock, Deadline, Pace, SharedBudget, Trust};
-use crate::identity::{Tokens, storage_credential};
-use crate::ingestion::Endpoint;
+use crate::cycle::{self, Destination, Job, Learnt, Limits, Manner, Progress};
+use crate::http::{self, Clock, Deadline, Pace, SharedBudget};
 use crate::report::{self, Failure, FailureClass, Outcome, Phase, Report};
 use crate::secret::Secret;
-use crate::settings::{CaPem, Credential, Instance, PrivateToken, Settings, Storage};
+use crate::settings::{PrivateToken, Settings};
 use crate::source::Source;
 use crate::status::Status;
-use crate::store::{BlobAccess, Store};
+use crate::store::Store;
 use crate::vault::VaultSecret;
-use crate::window::Reach;
+use parts::say;
 use past::Paced;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -115,12 +113,12 @@ impl App {
     ) -> Result<Self, AssembleError> {
         let clock: Clock = http::system_clock;
         let azure = http::azure_client().map_err(say)?;
-        let identity = identity_http(settings, &azure)?;
-        let store = store(settings, &azure, &identity)?;
-        let destination = Arc::new(destination(settings, &azure, &identity, clock));
+        let identity = parts::identity_http(settings, &azure)?;
+        let store = parts::store(settings, &azure, &identity)?;
+        let destination = Arc::new(parts::destination(settings, &azure, &identity, clock));
         let mut work = Vec::new();
         for instance in settings.instances.iter().filter(|instance| instance.enabled) {
-            let client = client(instance, clock)?;
+            let client = parts::client(instance, clock)?;
             let client = Arc::new(match per_minute {
                 Some(requests) => client.paced(Pace::per_minute(requests)),
                 None => client,
@@ -137,10 +135,10 @@ impl App {
                     source,
                     layout: settings.layout,
                     client: Arc::clone(&client),
-                    filter: filter(instance),
+                    filter: parts::filter(instance),
                     store: store.clone(),
                     destination: Arc::clone(&destination),
-                    reach: reach(settings, instance),
+                    reach: parts::reach(settings, instance),
                     clock,
                     learnt: Learnt::default(),
                 };
@@ -159,6 +157,9 @@ impl App {
     }
 
     async fn poll_within(&self, limits: &Limits) -> Vec<Report> {
+        if self.work.is_empty() {
+            tracing::warn!("darktrace: nothing is polled, because no instance is enabled; see DARKTRACE_ENABLED");
+        }
         let gate = Arc::new(Semaphore::new(SIDE_BY_SIDE));
         let mut running = JoinSet::new();
         for (place, work) in self.work.iter().enumerate() {
@@ -338,88 +339,4 @@ fn log_report(report: &Report) {
     } else {
         tracing::info!("{}", report.line());
     }
-}
-
-/// The endpoint of a managed identity is on this machine; every other issuer of tokens is reached as Azure is.
-fn identity_http(settings: &Settings, azure: &reqwest::Client) -> Result<reqwest::Client, AssembleError> {
-    match settings.credential {
-        Credential::ManagedIdentity { .. } => http::identity_client().map_err(say),
-        _ => Ok(azure.clone()),
-    }
-}
-
-fn tokens(
-    settings: &Settings,
-    credential: &Credential,
-    azure: &reqwest::Client,
-    clock: Clock,
-) -> Result<Tokens, AssembleError> {
-    Ok(Tokens::new(credential.clone(), settings.cloud, identity_http(settings, azure)?, clock))
-}
-
-fn store(settings: &Settings, azure: &reqwest::Client, identity: &reqwest::Client) -> Result<Store, AssembleError> {
-    match &settings.storage {
-        Storage::Directory(path) => Ok(Store::directory(path.clone())),
-        Storage::ConnectionString { text, container } => {
-            let access = BlobAccess::from_connection_string(text.expose()).map_err(say)?;
-            Store::blob(access, container, azure.clone()).map_err(say)
-        }
-        Storage::Account { blob_service, client_id, container } => {
-            let credential = storage_credential(&settings.credential, client_id.as_deref(), settings.cloud, identity);
-            let credential = credential.map_err(say)?;
-            let access = BlobAccess::Identity { service_url: blob_service.clone(), credential };
-            Store::blob(access, container, azure.clone()).map_err(say)
-        }
-    }
-}
-
-fn destination(settings: &Settings, azure: &reqwest::Client, identity: &reqwest::Client, clock: Clock) -> Destination {
-    let ingestion = &settings.ingestion;
-    Destination {
-        endpoint: Endpoint::new(&ingestion.endpoint, &ingestion.dcr_immutable_id, azure.clone(), clock),
-        tokens: Tokens::new(settings.credential.clone(), settings.cloud, identity.clone(), clock),
-        audience: settings.cloud.monitor_audience(),
-        permits: Semaphore::new(IN_FLIGHT),
-    }
-}
-
-fn client(instance: &Instance, clock: Clock) -> Result<Client, AssembleError> {
-    let http = http::appliance_client(&trust(instance)?).map_err(say)?;
-    Ok(Client::new(&instance.name, &instance.base_url, instance.public_token.clone(), http, clock))
-}
-
-/// Whom the client of this instance believes. A file of certificates is read here.
-fn trust(instance: &Instance) -> Result<Trust, AssembleError> {
-    let authorities = match &instance.ca {
-        None => None,
-        Some(CaPem::Text(text)) => Some(text.clone()),
-        Some(CaPem::File(path)) => Some(std::fs::read_to_string(path).map_err(|error| {
-            AssembleError(format!("the file {} of DARKTRACE_CA_PEM cannot be read: {error}", path.display()))
-        })?),
-    };
-    Ok(Trust { authorities, pins: instance.pins.clone() })
-}
-
-fn filter(instance: &Instance) -> Filter {
-    Filter {
-        min_score: instance.min_score,
-        ai_min_score: instance.ai_min_score,
-        email_min_score: instance.email_min_score,
-        models_exclude: instance.models_exclude.clone(),
-        categories: instance.categories.clone(),
-        compliance: if instance.compliance { Compliance::Wanted } else { Compliance::LeftOut },
-    }
-}
-
-const fn reach(settings: &Settings, instance: &Instance) -> Reach {
-    Reach {
-        initial: settings.initial_lookback,
-        fast: settings.fast_lookback,
-        deep: settings.deep_sweep,
-        changes: instance.changes,
-    }
-}
-
-fn say(error: impl std::error::Error) -> AssembleError {
-    AssembleError(http::chain(&error))
 }

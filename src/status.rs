@@ -6,25 +6,19 @@
 
 mod chart;
 mod history;
+mod judge;
+mod moment;
 mod page;
 
 pub use history::{DAY, History, MOST_RUNS, Past, Run, SPAN_MS, Span};
+use judge::{State, judge};
 pub use page::{page, trouble};
 
 use crate::instant::Instant;
 use serde::Serialize;
-use std::time::Duration;
 
 /// The version of the JSON.
 const SCHEMA: u32 = 1;
-/// A watermark that lies further back is worth a look.
-const LATE: Duration = Duration::from_secs(15 * 60);
-/// Runs that do not come for so long are missing, unless the schedule has longer pauses.
-const SILENCE: Duration = Duration::from_secs(15 * 60);
-/// So many pauses without a run are no accident.
-const MISSED: u32 = 3;
-/// So many pauses between runs, of which the longest counts, tell how often runs come.
-const PAUSES: usize = 3;
 
 /// Everything at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -171,26 +165,6 @@ struct SourceStatus {
     history: Vec<Span>,
 }
 
-/// What a source is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-enum State {
-    /// Its last run did what it should.
-    Ok,
-    /// An operator paused it.
-    Paused,
-    /// No run of it has ended yet.
-    Waiting,
-    /// Its watermark lags.
-    Late,
-    /// The master does not give it.
-    Unavailable,
-    /// Runs no longer come.
-    Silent,
-    /// Its last run failed.
-    Failing,
-}
-
 /// What it comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -291,87 +265,13 @@ impl SourceStatus {
     }
 }
 
-/// What a source is in, and what an operator should know of it.
-fn judge(found: &Found, now: Instant) -> (State, String) {
-    if let Some(problem) = &found.problem {
-        return (State::Failing, problem.clone());
-    }
-    if let Some(Paused { since }) = found.paused {
-        let since = since.map(|since| format!(" since {}", since.rfc3339())).unwrap_or_default();
-        return (State::Paused, format!("an operator paused it{since}; resume lets it go on from where it stands"));
-    }
-    let Some(last) = found.past.last() else {
-        return (State::Waiting, "no run of it has ended yet; the timer of DarktracePoll starts one".to_owned());
-    };
-    if now.since(last.finished) > patience(&found.past) {
-        let told = "has the function app stopped, or is the timer of DarktracePoll disabled?";
-        return (State::Silent, format!("no run has ended since {}; {told}", last.finished.rfc3339()));
-    }
-    if last.failed {
-        return (State::Failing, last.message.clone());
-    }
-    if last.status == UNAVAILABLE {
-        return (State::Unavailable, last.message.clone());
-    }
-    if last.lag_seconds.is_some_and(|lag| lag > LATE.as_secs()) {
-        let told = "it works off a backlog; every run goes on, and the newest hour comes first";
-        return (State::Late, if last.message.is_empty() { told.to_owned() } else { last.message.clone() });
-    }
-    (State::Ok, last.message.clone())
-}
-
-/// The word of the health row for what a master does not give.
-const UNAVAILABLE: &str = "Unavailable";
-
-/// How long no run may end before runs are missing: what the distance of the last runs allows, whatever the schedule is.
-/// Two of them may be of one tick, where two function apps poll, and one may be by hand.
-fn patience(past: &Past) -> Duration {
-    let pauses = past.runs.windows(2).take(PAUSES).map(|two| two[0].started.since(two[1].started));
-    (pauses.max().unwrap_or_default() * MISSED).max(SILENCE)
-}
-
-/// Times as text in documents. One that cannot be read is the epoch, or absent.
-mod moment {
-    use crate::instant::Instant;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-    pub(super) fn serialize<S: Serializer>(at: &Instant, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&at.rfc3339())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Instant, D::Error> {
-        Ok(Instant::from_iso(&String::deserialize(deserializer)?).unwrap_or_default())
-    }
-
-    pub(super) mod option {
-        use crate::instant::Instant;
-        use serde::{Deserialize, Deserializer, Serializer};
-
-        #[expect(clippy::ref_option, reason = "serde hands a reference")]
-        pub(in crate::status) fn serialize<S: Serializer>(
-            at: &Option<Instant>,
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            match at {
-                Some(at) => serializer.serialize_str(&at.rfc3339()),
-                None => serializer.serialize_none(),
-            }
-        }
-
-        pub(in crate::status) fn deserialize<'de, D: Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<Option<Instant>, D::Error> {
-            Ok(Option::<String>::deserialize(deserializer)?.as_deref().and_then(Instant::from_iso))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::judge::LATE;
     use super::*;
     use crate::report::{Failure, FailureClass, Outcome, Phase, Report};
     use crate::source::Source;
+    use std::time::Duration;
 
     const NOW: Instant = Instant(1_767_270_840_000);
     const MINUTE: Duration = Duration::from_secs(60);
@@ -453,6 +353,8 @@ mod tests {
         let paused = Found { paused: Some(Paused { since: Some(NOW) }), ..found([broken]) };
         assert_eq!(state(&paused), State::Paused);
         assert_eq!(verdict(paused), Verdict::Ok);
+        let resumed = found([Report { outcome: Outcome::Paused(Some(NOW)), ..report(NOW) }]);
+        assert_eq!(judge(&resumed, NOW), (State::Waiting, "it was resumed and goes on with the next run".to_owned()));
         let unread = Found { problem: Some("the checkpoint is damaged".to_owned()), ..found([report(NOW)]) };
         assert_eq!(verdict(unread), Verdict::Failing);
     }

@@ -1,7 +1,8 @@
 //! The parts of a check, put together from the settings as those of a poll are, with clients of its own: what an earlier
 //! poll remembers must not hide what is so now.
 
-use super::{AssembleError, say, trust};
+use super::AssembleError;
+use super::parts::{self, say, trust};
 use crate::check::{self, Azure, Finding, Master, Token};
 use crate::darktrace::Client;
 use crate::http::{self, Clock};
@@ -55,7 +56,7 @@ fn master(settings: &Settings, instance: &Instance, clock: Clock) -> Result<Mast
         PrivateToken::Value(token) => Token::Given(token.clone()),
         PrivateToken::Uri(uri) => {
             let azure = http::azure_client().map_err(say)?;
-            let tokens = super::tokens(settings, &settings.credential, &azure, clock)?.asking_once();
+            let tokens = parts::tokens(settings, &settings.credential, &azure, clock)?.asking_once();
             let secret = VaultSecret::new(uri.clone(), azure, clock);
             Token::Vault { secret, tokens: Arc::new(tokens), audience: settings.cloud.vault_audience() }
         }
@@ -73,24 +74,24 @@ fn master(settings: &Settings, instance: &Instance, clock: Clock) -> Result<Mast
 
 fn azure(settings: &Settings, tables: Vec<&'static str>, clock: Clock) -> Result<Azure, AssembleError> {
     let (http, ingestion) = (http::azure_client().map_err(say)?, &settings.ingestion);
-    let identity = super::identity_http(settings, &http)?;
+    let identity = parts::identity_http(settings, &http)?;
     let storage_tokens = match &settings.storage {
         Storage::Account { client_id, .. } => {
             let chosen = for_storage(&settings.credential, client_id.as_deref());
-            Some(super::tokens(settings, &chosen, &http, clock)?.asking_once())
+            Some(parts::tokens(settings, &chosen, &http, clock)?.asking_once())
         }
         _ => None,
     };
     Ok(Azure {
         credential: settings.credential.to_string(),
-        tokens: super::tokens(settings, &settings.credential, &http, clock)?.asking_once(),
+        tokens: parts::tokens(settings, &settings.credential, &http, clock)?.asking_once(),
         audience: settings.cloud.monitor_audience(),
         storage_tokens,
         endpoint: Endpoint::new(&ingestion.endpoint, &ingestion.dcr_immutable_id, http.clone(), clock),
         address: ingestion.endpoint.clone(),
         rule: ingestion.dcr_immutable_id.clone(),
         tables,
-        store: super::store(settings, &http, &identity)
+        store: parts::store(settings, &http, &identity)
             .map_err(|error| check::unusable("checkpoint storage", &error.to_string())),
         place: place(&settings.storage),
     })

@@ -157,7 +157,10 @@ async fn look(app: &Lazy, only: Option<&str>) -> Result<Status, (u16, String)> {
     if only.is_some_and(|only| app.jobs().all(|job| job.instance != only)) {
         return Err((404, "no instance of this name is enabled".to_owned()));
     }
-    app.status(only).await.map_err(|error| (503, error.told()))
+    app.status(only).await.map_err(|error| {
+        let next = "look again in a minute, and if that lasts, at what DarktraceCheck says of the checkpoint storage";
+        (503, format!("{}; {next}", error.told()))
+    })
 }
 
 fn shown(found: Result<Status, (u16, String)>, page: bool) -> HttpAnswer {

@@ -469,14 +469,3 @@ async fn the_function_tells_wrong_settings_too() {
     let Verdict::Succeeded { outputs, .. } = verdict else { panic!("{verdict:?}") };
     assert!(outputs["res"]["body"].as_str().unwrap().contains("DARKTRACE_HOST"), "{outputs:?}");
 }
-
-#[test]
-fn the_folder_of_the_function_says_what_the_handler_does() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/DarktraceCheck/function.json");
-    let file: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let (request, answer) = (&file["bindings"][0], &file["bindings"][1]);
-    assert_eq!((&request["type"], &request["authLevel"]), (&"httpTrigger".into(), &"function".into()));
-    assert_eq!((&request["methods"], request.get("route")), (&serde_json::json!(["post"]), None));
-    assert_eq!((&answer["type"], &answer["name"]), (&"http".into(), &"res".into()));
-    assert!(file["bindings"].as_array().unwrap().len() == 2 && CHECK == "DarktraceCheck");
-}

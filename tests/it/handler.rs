@@ -4,7 +4,8 @@ use crate::host::Host;
 use crate::host::verdict::Verdict;
 use crate::host::wire::{BODY_MODES, BodyMode, Call, Wire};
 use darktrace_sentinel::handler::{
-    self, Callers, FUNCTION, Functions, HttpAnswer, HttpCall, HttpFunction, HttpRoute, Invocation, Poll, Summary,
+    self, CHECK, Callers, FUNCTION, Functions, HttpAnswer, HttpCall, HttpFunction, HttpRoute, Invocation, Poll, STATUS,
+    Summary,
 };
 use darktrace_sentinel::instant::Instant;
 use serde_json::{Value, json};
@@ -457,6 +458,18 @@ fn the_function_folder_is_the_route_and_holds_one_plain_timer() {
         "runOnStartup": false, "useMonitor": true,
     });
     assert_eq!(function, json!({ "bindings": [timer] }));
+}
+
+/// The host asks whoever calls for the key of the function, and takes the answer from the binding that the handler names.
+#[test]
+fn the_folders_of_what_is_called_by_http_ask_for_a_key_and_answer_through_res() {
+    for (name, method) in [(CHECK, "post"), (STATUS, "get")] {
+        let request = json!({
+            "type": "httpTrigger", "direction": "in", "name": "req", "authLevel": "function", "methods": [method],
+        });
+        let answer = json!({ "type": "http", "direction": "out", "name": "res" });
+        assert_eq!(json_file(&format!("{name}/function.json")), json!({ "bindings": [request, answer] }));
+    }
 }
 
 /// `arguments` names the command rather than leaving it to be guessed from a variable: `host.json` then says what runs, and

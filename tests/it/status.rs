@@ -292,17 +292,6 @@ async fn the_history_stays_small_and_fails_no_poll() {
     assert!(run.line_with("DarktraceStatus will not show this run").starts_with("WARN"), "{}", run.text());
 }
 
-#[test]
-fn the_folder_of_the_function_says_what_the_handler_does() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/DarktraceStatus/function.json");
-    let file: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let (request, answer) = (&file["bindings"][0], &file["bindings"][1]);
-    assert_eq!((&request["type"], &request["authLevel"]), (&"httpTrigger".into(), &"function".into()));
-    assert_eq!((&request["methods"], request.get("route")), (&json!(["get"]), None));
-    assert_eq!((&answer["type"], &answer["name"]), (&"http".into(), &"res".into()));
-    assert!(file["bindings"].as_array().unwrap().len() == 2 && STATUS == "DarktraceStatus");
-}
-
 #[tokio::test]
 async fn a_range_of_the_past_is_shown_with_how_far_it_has_come() {
     let world = World::on_azurite().await;
