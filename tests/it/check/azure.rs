@@ -221,13 +221,11 @@ async fn a_place_for_the_checkpoint_that_cannot_be_written_is_told() {
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     let mut world = World::new().await;
-    for (place, next) in
-        [(file.join("below"), "choose a directory that can be written to"), ("/proc/none".into(), "this place exists")]
-    {
+    for place in [file.join("below"), "/proc/none".into()] {
         world.set("CHECKPOINT_DIR", place.to_str().unwrap());
         let read = world.check().await;
         read.fails_only(&["checkpoint storage"], 1);
-        read.says("fail", "checkpoint storage", "a document could not be created", next);
+        read.says("fail", "checkpoint storage", "a document could not be created", "choose a directory that can be written to");
     }
 }
 
