@@ -4,19 +4,19 @@
 //! polling has trouble with. What a tick does not come to the end of goes on with the next one, from the range's own
 //! checkpoint. Where the order is and what it says is [`operate`]'s business, how a range is read [`crate::backfill`]'s.
 
+mod turns;
+
+pub(super) use turns::Paced;
+
 use super::{App, Choice, Work, log_report};
 use crate::backfill::{Order, Overlap};
 use crate::cycle::operate::{self, End, Ended, StandingOrder};
 use crate::cycle::{Limits, Manner, Progress, Start};
-use crate::darktrace::Client;
-use crate::http::{Deadline, Pace, SharedBudget};
-use crate::report::{Failure, FailureClass, Outcome, Pause, Report};
-use std::collections::BTreeMap;
-use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::http::{Deadline, SharedBudget};
+use crate::report::{Failure, FailureClass, Outcome, Report};
 use std::time::Duration;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
+use turns::Share;
 
 /// Of the time between two ticks the past gets so much in a hundred.
 const SHARE: u32 = 30;
@@ -32,100 +32,6 @@ pub struct Tick {
     pub reports: Vec<Report>,
     /// Why a standing order could not be followed at all, where that is no matter of one source.
     pub problem: Option<String>,
-}
-
-/// The work of the app at the pace of an order, and whose turn it is. It lives as long as the process, so that both hold
-/// from tick to tick.
-#[derive(Debug, Default)]
-pub(super) struct Paced {
-    work: Mutex<Option<(NonZeroU32, Vec<Arc<Work>>)>>,
-    /// The place in the work that a tick begins with. A slow master that began every tick would keep all others waiting.
-    next: AtomicUsize,
-    /// What is in the way of the order, by the source that it is in the way of; what holds for all of them has no source.
-    troubles: Mutex<BTreeMap<Option<String>, String>>,
-}
-
-impl Paced {
-    /// `work`, in its order, with one paced client for each instance.
-    async fn of(&self, work: &[Arc<Work>], per_minute: NonZeroU32) -> Vec<Arc<Work>> {
-        let mut kept = self.work.lock().await;
-        match &*kept {
-            Some((pace, paced)) if *pace == per_minute => paced.clone(),
-            _ => {
-                let paced = beside(work, per_minute);
-                *kept = Some((per_minute, paced.clone()));
-                paced
-            }
-        }
-    }
-}
-
-impl Paced {
-    /// `places`, which ascend, from the one on whose turn it is.
-    fn in_turn<'a>(&self, places: &'a [usize]) -> impl Iterator<Item = usize> + use<'a> {
-        let first = self.next.load(Ordering::Relaxed);
-        let (before, behind) = places.split_at(places.partition_point(|place| *place < first));
-        behind.iter().chain(before).copied()
-    }
-
-    /// The one at `place` had its turn, as the first of its tick or with what the others had left.
-    fn had_a_turn(&self, place: usize, share: Share, outcome: &Outcome) {
-        // Who got only a rest, and was cut short in it, begins the next tick.
-        let cut_short = share == Share::Rest && *outcome == Outcome::Partial(Pause::Deadline);
-        self.next.store(if cut_short { place } else { place + 1 }, Ordering::Relaxed);
-    }
-}
-
-/// What a source had of a tick's share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Share {
-    Whole,
-    Rest,
-}
-
-fn beside(work: &[Arc<Work>], per_minute: NonZeroU32) -> Vec<Arc<Work>> {
-    let mut clients: BTreeMap<&str, Arc<Client>> = BTreeMap::new();
-    let paced = work.iter().map(|work| {
-        let slow = || Arc::new(work.job.client.beside(Pace::per_minute(per_minute)));
-        let client = clients.entry(&work.job.instance).or_insert_with(slow);
-        Arc::new(Work {
-            job: work.job.by_way_of(Arc::clone(client)),
-            token: work.token.clone(),
-            destination: Arc::clone(&work.destination),
-            vault_audience: work.vault_audience,
-        })
-    });
-    paced.collect()
-}
-
-impl Paced {
-    /// What is in the way of the order, for whoever looks; `None` as long as nothing is.
-    pub(super) async fn trouble(&self) -> Option<String> {
-        let troubles = self.troubles.lock().await;
-        let (subject, trouble) = troubles.first_key_value()?;
-        let subject = subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default();
-        let others = match troubles.len() - 1 {
-            0 => String::new(),
-            others => format!(" (and {others} more, see the log)"),
-        };
-        Some(format!("{subject}{trouble}{others}"))
-    }
-
-    async fn note_turn(&self, report: &Report) {
-        let (subject, mut troubles) = (Some(report.subject()), self.troubles.lock().await);
-        match &report.outcome {
-            Outcome::Failed(failure) => troubles.insert(subject, failure.message.clone()),
-            _ => troubles.remove(&subject),
-        };
-    }
-
-    async fn note_problem(&self, problem: Option<&String>) {
-        let mut troubles = self.troubles.lock().await;
-        match problem {
-            Some(problem) => troubles.insert(None, problem.clone()),
-            None => troubles.remove(&None),
-        };
-    }
 }
 
 impl App {
@@ -155,10 +61,11 @@ impl App {
         }
         let order = operate::standing_order(&self.store).await.map_err(|error| error.told())?;
         let Some(order) = order.filter(|order| order.completed_at.is_none()) else {
-            self.paced.troubles.lock().await.clear();
+            self.paced.forget_troubles(&[]).await;
             return Ok(());
         };
         let chosen = self.chosen(&order)?;
+        self.paced.forget_troubles(&chosen).await;
         let deadline = Deadline::after(share.min(limits.deadline.remaining()));
         let past = self.work_off(order, &chosen, reports, &Limits { deadline, ..limits.clone() }).await;
         reports.extend(past);
@@ -200,6 +107,7 @@ impl App {
                 continue;
             }
             let report = self.take_turn(work, &order, limits).await;
+            self.paced.note_turn(place, &report).await;
             let share = if reports.is_empty() { Share::Whole } else { Share::Rest };
             self.paced.had_a_turn(place, share, &report.outcome);
             order.ended.extend(end(&report));
@@ -220,7 +128,6 @@ impl App {
             message.push_str("; the order stands until it succeeds or backfill --withdraw takes it back");
         }
         log_report(&report);
-        self.paced.note_turn(&report).await;
         self.tell_health(std::slice::from_ref(&report)).await;
         report
     }
@@ -273,7 +180,7 @@ const fn range(order: &StandingOrder) -> Order {
 mod tests {
     use super::*;
     use crate::instant::Instant;
-    use crate::report::Phase;
+    use crate::report::{Pause, Phase};
     use crate::source::Source;
 
     #[test]
@@ -297,21 +204,6 @@ mod tests {
         {
             assert!(!leaves_room(&report(outcome.clone())), "{outcome:?}");
         }
-    }
-
-    #[test]
-    fn each_source_gets_its_turn_however_slow_the_others_are() {
-        let (paced, places) = (Paced::default(), [0, 2, 5]);
-        let order = |paced: &Paced| paced.in_turn(&places).collect::<Vec<_>>();
-        assert_eq!(order(&paced), [0, 2, 5]);
-        let slow = Outcome::Partial(Pause::Deadline);
-        paced.had_a_turn(0, Share::Whole, &slow);
-        assert_eq!(order(&paced), [2, 5, 0], "who had all of a tick waits for the others");
-        paced.had_a_turn(2, Share::Whole, &Outcome::Complete);
-        paced.had_a_turn(5, Share::Rest, &slow);
-        assert_eq!(order(&paced), [5, 0, 2], "a rest of a tick was no turn");
-        paced.had_a_turn(5, Share::Rest, &Outcome::Complete);
-        assert_eq!(order(&paced), [0, 2, 5]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ const GREETING: &str = "darktrace-sentinel demo\n\n\
     this program in a process of its own, with nothing in its environment but the settings that name them. The lines that\n\
     begin with INFO or ERROR are the poll's own; a source that had nothing to do is left out.";
 
-const NEXT: &str = "\nNext: `demo --layout activeai` fills the newer tables, `demo --serve` keeps the simulators up to be polled by hand,\n\
+const NEXT: &str = "\nNext: `demo --layout activeai` fills the newer tables, `demo --serve` keeps everything up with its status page,\n\
     `demo --replay DIR` polls recorded alerts, and docs/settings.md tells what a real master and a real workspace need.";
 
 pub(super) async fn perform(shape: Shape<'_>) -> Result<Verdict, DemoError> {
