@@ -1,7 +1,6 @@
 //! What a poll leaves behind to be looked at: the last day of each instance, one small document each.
 //!
-//! Nothing depends on it. A poll that cannot write it goes on, and says so unless the store was the reason for it to fail
-//! already.
+//! Nothing depends on it. A poll that cannot write it goes on, and whoever asked for the poll says so.
 
 use super::crash;
 use crate::report::Report;

@@ -19,8 +19,9 @@ pub fn page(status: &Status) -> String {
             h1 { "Darktrace to Microsoft Sentinel" }
             p class=(format!("verdict {}", tone(*verdict))) role="status" { (said(status)) }
             p class="quiet" {
-                (time(*at)) " UTC, renewed every minute. darktrace-sentinel " (version) ", layout " (layout) "."
-                " Everything here is in the log and in DarktraceConnectorHealth_CL too; add "
+                (time(*at)) " UTC, renewed every minute. darktrace-sentinel " (version)
+                @if !layout.is_empty() { ", layout " (layout) }
+                ". What runs did is in the log and in DarktraceConnectorHealth_CL too; add "
                 code { "?format=json" } " for a program."
             }
             (set_apart(apart))

@@ -247,23 +247,29 @@ async fn a_checkpoint_of_a_later_version_is_left_alone_and_said_so() {
     assert_eq!(world.health_of(Source::AiAnalyst)["Status"], "Success", "the other source goes on");
 }
 
-/// Two runs post the same alerts at the same time, because the lease of the first was lost.
+impl World {
+    /// Two polls that post at the same time, because the first one lost its lease.
+    pub(crate) async fn two_polls_that_post_at_once(&self) -> [Run; 2] {
+        let taken = self.ingestion.taken_rows();
+        self.ingestion.set_modes(Modes { pause_after_rows: Some(taken), ..Modes::default() });
+        let first = self.start_poll();
+        self.wait_for_posts(1).await;
+        self.break_lease().await;
+        let second = self.start_poll();
+        self.wait_for_posts(2).await;
+        self.ingestion.set_modes(Modes::default());
+        [Run::of_child(first).await, Run::of_child(second).await]
+    }
+}
+
+/// Two runs post the same alerts at the same time.
 async fn two_runs_at_the_same_time_are_merged(world: World) {
     world.poll_well().await;
     let alerts = 30;
     for _ in 0..alerts {
         world.appliance.issue_alert(created(now_ms() - MINUTE));
     }
-    let taken = world.ingestion.taken_rows();
-    world.ingestion.set_modes(Modes { pause_after_rows: Some(taken), ..Modes::default() });
-    let first = world.start_poll();
-    world.wait_for_posts(1).await;
-    world.break_lease().await;
-    let second = world.start_poll();
-    world.wait_for_posts(2).await;
-    world.ingestion.set_modes(Modes::default());
-    for child in [first, second] {
-        let run = Run::of_child(child).await;
+    for run in world.two_polls_that_post_at_once().await {
         assert_eq!(run.code, Some(0), "{}", run.text());
     }
     let repeats = world.check_nothing_lost();

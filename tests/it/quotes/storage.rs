@@ -4,7 +4,7 @@ use super::said;
 use crate::checkpoints::{spoil_writes, state};
 use crate::journeys::{created, line_of};
 use crate::world::{ALERTS, MINUTE, Run, World, now_ms};
-use darktrace_sentinel::sim::ingestion::{Fault, Modes};
+use darktrace_sentinel::sim::ingestion::Fault;
 use darktrace_sentinel::source::Source;
 
 #[tokio::test]
@@ -66,15 +66,7 @@ async fn a_lease_that_was_lost() {
     let world = World::of_model_alerts().await;
     world.poll_well().await;
     world.appliance.issue_alert(created(now_ms() - MINUTE));
-    let taken = world.ingestion.taken_rows();
-    world.ingestion.set_modes(Modes { pause_after_rows: Some(taken), ..Modes::default() });
-    let first = world.start_poll();
-    world.wait_for_posts(1).await;
-    world.break_lease().await;
-    let second = world.start_poll();
-    world.wait_for_posts(2).await;
-    world.ingestion.set_modes(Modes::default());
-    let runs = [Run::of_child(first).await, Run::of_child(second).await];
+    let runs = world.two_polls_that_post_at_once().await;
     let met = runs.iter().find(|run| run.text().contains("another run wrote")).unwrap();
     said("conflict", &[line_of(met, Source::ModelAlerts)]);
 }
