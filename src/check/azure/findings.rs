@@ -160,10 +160,6 @@ fn refused(rule: &str, checked: &str, table: &str, rejection: &Rejection) -> Fin
         (None, rejection) => {
             let text = rejection.to_string();
             let (seen, next) = apart(&text);
-            let next = match rejection {
-                Rejection::Later { .. } => None,
-                _ => next,
-            };
             fail(seen.to_owned()).next(next.unwrap_or("run the check again in a few minutes"))
         }
     }
